@@ -1,0 +1,114 @@
+"""Builders: one hop of a graph, the whole graph, a window of a sequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gattn import _check
+from gattn.neighborhood._tensors import pointers
+from gattn.neighborhood.span import Span, ranges
+from gattn.neighborhood.sparse import Sparse
+
+
+def from_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int] | None = None) -> Sparse:
+    """One hop: every edge is a pair, loops and duplicates included, as PyG has it.
+
+    Args:
+        edge_index: `[2, E]` integers; edge e goes from `edge_index[0, e]`, the source, to
+            `edge_index[1, e]`, the target.
+        num_nodes: N, or PyG's `size`, `(num_sources, num_targets)`, for a bipartite graph.
+            Without it the largest index decides.
+
+    Returns:
+        Pair arguments and results stay in the order of the edges. Loops of a graph have hop 0,
+        all other pairs hop 1.
+
+    Raises:
+        TypeError: `edge_index` does not hold integers.
+        ValueError: it is not `[2, E]`.
+        IndexError: an index is out of range.
+    """
+    source, target, (num_sources, num_targets) = checked_edges(edge_index, num_nodes)
+    ordered, perm = torch.sort(target, stable=True)
+    col = source[perm]
+    bipartite = isinstance(num_nodes, tuple) and num_sources != num_targets
+    hop = torch.ones_like(col, dtype=torch.bool) if bipartite else col != ordered
+    rowptr = pointers(torch.bincount(target, minlength=num_targets))
+    return Sparse(rowptr, col.int(), num_sources, hop.to(torch.uint8), perm, num_hops=1)
+
+
+def full(num_nodes: int | None = None, *, ptr: Tensor | None = None) -> Span:
+    """Every node attends to every node, or to every node of its own graph.
+
+    Args:
+        num_nodes: N, for one graph.
+        ptr: `[num_graphs + 1]` integers, for packed graphs: graph g owns the nodes
+            `ptr[g] : ptr[g + 1]` (`ptr` of a PyG batch).
+
+    Raises:
+        TypeError: none or both of the arguments are given.
+        ValueError: `ptr` does not start at 0 or descends.
+    """
+    if (num_nodes is None) == (ptr is None):
+        raise TypeError("full: expected either num_nodes or ptr, found none or both")
+    if ptr is not None:
+        return _packed(ptr)
+    count = _check.integer("num_nodes", num_nodes, 0)
+    return Span(torch.zeros(count, dtype=torch.int64), torch.full((count,), count), count, "full")
+
+
+def _packed(ptr: Tensor) -> Span:
+    _check.shape("ptr", _check.integers("ptr", ptr), ["num_graphs + 1"])
+    ptr = ptr.long()
+    sizes = ptr.diff()
+    if ptr.numel() == 0 or int(ptr[0]) != 0 or bool((sizes < 0).any()):
+        raise ValueError("ptr: found a descent or a start other than 0, expected 0 <= ... <= N")
+    count = int(ptr[-1])
+    start, stop = (
+        torch.repeat_interleave(bound, sizes, output_size=count) for bound in (ptr[:-1], ptr[1:])
+    )
+    return Span(start, stop, count, "packed")
+
+
+def window(
+    num_nodes: int, radius: int | None, causal: bool = False, *, signed: bool = False
+) -> Span:
+    """Every position of a sequence attends to the positions within `radius` of its own.
+
+    Args:
+        num_nodes: N, the length of the sequence.
+        radius: how far a position looks to either side, in positions; `None` = without limit.
+        causal: look back only.
+        signed: let `hop` tell before from after: `j - i + radius` instead of `|i - j|`.
+
+    Raises:
+        TypeError, ValueError: an argument is not a number of positions.
+    """
+    count = _check.integer("num_nodes", num_nodes, 0)
+    if radius is not None:
+        _check.integer("radius", radius, 0)
+    start, stop = ranges(count, radius, causal)
+    return Span(start, stop, count, "window", radius, causal, signed)
+
+
+def checked_edges(
+    edge_index: Tensor, num_nodes: int | tuple[int, int] | None
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Sources, targets and `(num_sources, num_targets)` of a validated `edge_index`."""
+    _check.shape("edge_index", _check.integers("edge_index", edge_index), [2, "E"])
+    source, target = edge_index.long().unbind(0)
+    sizes = _sizes(edge_index, num_nodes)
+    _check.within("edge_index[0]", source, sizes[0], "num_sources")
+    _check.within("edge_index[1]", target, sizes[1], "num_targets")
+    return source, target, sizes
+
+
+def _sizes(edge_index: Tensor, num_nodes: int | tuple[int, int] | None) -> tuple[int, int]:
+    if num_nodes is None:
+        count = int(edge_index.max()) + 1 if edge_index.numel() else 0
+        return max(count, 0), max(count, 0)
+    if isinstance(num_nodes, tuple) and len(num_nodes) == 2:
+        return tuple(_check.integer("num_nodes", n, 0) for n in num_nodes)  # type: ignore[return-value]
+    count = _check.integer("num_nodes", num_nodes, 0)
+    return count, count

@@ -1,0 +1,182 @@
+"""Models: a stack of attention blocks, and PyG's GAT over the drop-in layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch_geometric.nn import models as pyg_models
+from torch_geometric.nn.conv import MessagePassing
+from torch_geometric.nn.resolver import activation_resolver, normalization_resolver
+
+from gattn import _check
+from gattn.neighborhood import Neighborhood
+from gattn.nn.attention import GraphAttention
+from gattn.nn.conv import GATConv, GATv2Conv
+
+Norm = str | Callable[[int], nn.Module] | None
+
+
+class AttentionBlock(nn.Module):
+    r"""Attention and a feed-forward network, each normalised before and added to its input.
+
+    $$ y = x + \operatorname{attend}(\operatorname{norm}(x)), \qquad
+       x' = y + \operatorname{ffn}(\operatorname{norm}(y)) $$
+
+    Args:
+        channels: features of a node, in and out; a multiple of `heads`.
+        heads: H.
+        feed_forward: width of the feed-forward network, in multiples of `channels`.
+        dropout: probability to drop a feature, and a weight, in training.
+        act: activation of the feed-forward network: PyG's name of it, or a callable.
+        norm: PyG's name of a normalisation, a callable from channels to a module, or `None`.
+        attention: further arguments of `GraphAttention`.
+
+    Raises:
+        ValueError: `channels` is not a multiple of `heads`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        *,
+        feed_forward: int = 2,
+        dropout: float = 0.0,
+        act: str | Callable[[Tensor], Tensor] = "gelu",
+        norm: Norm = nn.LayerNorm,
+        **attention: Any,
+    ) -> None:
+        super().__init__()
+        if channels % heads:
+            raise ValueError(
+                f"hidden_channels: found {channels}, expected a multiple of heads = {heads}"
+            )
+        self.norm_attention, self.norm_feed = _norm(norm, channels), _norm(norm, channels)
+        self.attention = GraphAttention(
+            channels, channels // heads, heads, dropout=dropout, **attention
+        )
+        self.merge = nn.Linear(channels, channels)
+        self.widen = nn.Linear(channels, feed_forward * channels)
+        self.narrow = nn.Linear(feed_forward * channels, channels)
+        self.act = activation_resolver(act)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, neighborhood: Neighborhood | Tensor) -> Tensor:
+        """Features `[N, channels]` after the block."""
+        attended = self.attention(self.norm_attention(x), neighborhood)
+        x = x + self.dropout(self.merge(attended))
+        inner = self.dropout(self.act(self.widen(self.norm_feed(x))))
+        return x + self.dropout(self.narrow(inner))
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        for part in self.children():
+            if hasattr(part, "reset_parameters"):
+                part.reset_parameters()  # type: ignore[operator]
+
+
+class AttentionGNN(nn.Module):
+    """A stack of attention blocks between two linear layers, in the words of PyG's `BasicGNN`.
+
+    Breadth is the neighbourhood of the call, depth the `levels` of the blocks.
+
+    Args:
+        in_channels: features of a node.
+        hidden_channels: width of the blocks, a multiple of `heads`.
+        num_layers: number of blocks.
+        out_channels: outputs of a node, such as classes; `hidden_channels` if not given.
+        heads: H of every block.
+        dropout: probability to drop a feature, and a weight, in training.
+        act: activation of the feed-forward networks: PyG's name of it, or a callable.
+        norm: PyG's name of a normalisation, a callable from channels to a module, or `None`.
+        feed_forward: width of the feed-forward networks, in multiples of `hidden_channels`.
+        attention: further arguments of `GraphAttention`: `score, normalizer, hop_bias, levels,
+            share_key_value, backend`.
+
+    Raises:
+        TypeError, ValueError: an argument is out of range.
+    """
+
+    supports_edge_weight = False
+    supports_edge_attr = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        num_layers: int,
+        out_channels: int | None = None,
+        *,
+        heads: int = 4,
+        dropout: float = 0.0,
+        act: str | Callable[[Tensor], Tensor] = "gelu",
+        norm: Norm = nn.LayerNorm,
+        feed_forward: int = 2,
+        **attention: Any,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.hidden_channels = in_channels, hidden_channels
+        self.num_layers = _check.integer("num_layers", num_layers, 1)
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.lin_in = nn.Linear(in_channels, hidden_channels)
+        block = {"dropout": dropout, "act": act, "norm": norm, "feed_forward": feed_forward}
+        self.blocks = nn.ModuleList(
+            AttentionBlock(hidden_channels, heads, **block, **attention) for _ in range(num_layers)
+        )
+        self.norm_out = _norm(norm, hidden_channels)
+        self.lin_out = nn.Linear(hidden_channels, self.out_channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, neighborhood: Neighborhood | Tensor) -> Tensor:
+        """Outputs `[N, out_channels]`.
+
+        Args:
+            x: `[N, in_channels]`, or with a leading batch axis.
+            neighborhood: a neighbourhood, or an `edge_index`: one hop.
+        """
+        x = self.dropout(self.lin_in(x))
+        for block in self.blocks:
+            x = block(x, neighborhood)
+        return self.lin_out(self.norm_out(x))
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        for part in (self.lin_in, *self.blocks, self.norm_out, self.lin_out):
+            if hasattr(part, "reset_parameters"):
+                part.reset_parameters()  # type: ignore[operator]
+
+    def __repr__(self) -> str:
+        """As PyG's models write themselves."""
+        sizes = f"{self.in_channels}, {self.out_channels}, num_layers={self.num_layers}"
+        return f"{type(self).__name__}({sizes})"
+
+
+class GAT(pyg_models.GAT):
+    """PyG's model `GAT` (v2=True: GATv2) over the drop-in layers; same arguments and state."""
+
+    def init_conv(
+        self, in_channels: int | tuple[int, int], out_channels: int, **kwargs: Any
+    ) -> MessagePassing:
+        """One layer, of the model's conventions: heads share `out_channels` if concatenated."""
+        v2 = kwargs.pop("v2", False)
+        heads = kwargs.pop("heads", 1)
+        concat = kwargs.pop("concat", True)
+        # PyG marks the layer that writes the outputs: its heads are averaged.
+        concat = concat and not getattr(self, "_is_conv_to_out", False)
+        if concat and out_channels % heads:
+            raise ValueError(
+                f"out_channels: found {out_channels}, expected a multiple of heads = {heads}"
+            )
+        layer = GATv2Conv if v2 else GATConv
+        width = out_channels // heads if concat else out_channels
+        return layer(
+            in_channels, width, heads=heads, concat=concat, dropout=self.dropout.p, **kwargs
+        )
+
+
+def _norm(norm: Norm, channels: int) -> nn.Module:
+    if norm is None:
+        return nn.Identity()
+    return normalization_resolver(norm, channels) if isinstance(norm, str) else norm(channels)

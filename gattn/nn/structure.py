@@ -1,0 +1,59 @@
+"""What a layer accepts as its graph: a neighbourhood, or any of PyG's ways to write one hop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.typing import SparseTensor
+from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
+
+from gattn.neighborhood import Neighborhood, Span, Sparse, from_edge_index
+
+
+def as_neighborhood(structure: Any, num_targets: int, num_sources: int) -> Neighborhood:
+    """The neighbourhood itself, or the one hop of an `edge_index`.
+
+    Args:
+        structure: a neighbourhood; or `[2, E]` (source, target), a PyG `EdgeIndex`, a transposed
+            `torch.sparse` or `SparseTensor` adjacency.
+        num_targets: N, the number of targets in the features.
+        num_sources: M, the number of sources in the features.
+
+    Raises:
+        TypeError: it is none of these.
+        ValueError: a neighbourhood and the features do not have the same numbers of nodes.
+    """
+    if isinstance(structure, (Sparse, Span)):
+        _check_nodes(structure, num_targets, num_sources)
+        return structure
+    sizes = num_targets if num_targets == num_sources else (num_sources, num_targets)
+    return from_edge_index(plain_edge_index(structure), sizes)
+
+
+def plain_edge_index(structure: Any) -> Tensor:
+    """`[2, E]` (source, target) as a plain tensor, of any of PyG's ways to write the edges.
+
+    Raises:
+        TypeError: it is none of them.
+    """
+    if isinstance(structure, SparseTensor):
+        row, col, _ = structure.coo()
+        return torch.stack([col, row])
+    if not isinstance(structure, Tensor):
+        found = type(structure).__name__
+        raise TypeError(f"neighborhood: found {found}, expected a Neighborhood or an edge_index")
+    if is_torch_sparse_tensor(structure):
+        return to_edge_index(structure)[0].flip(0)  # the adjacency is transposed: rows are targets
+    as_tensor = getattr(structure, "as_tensor", None)  # EdgeIndex is a tensor with metadata
+    return structure if as_tensor is None else as_tensor()
+
+
+def _check_nodes(neighborhood: Neighborhood, num_targets: int, num_sources: int) -> None:
+    expected = neighborhood.num_targets, neighborhood.num_sources
+    if (num_targets, num_sources) != expected:
+        raise ValueError(
+            f"x: found {num_targets} targets and {num_sources} sources, expected {expected[0]} "
+            f"and {expected[1]}, those of {neighborhood!r}"
+        )

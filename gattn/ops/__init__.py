@@ -1,0 +1,1 @@
+"""The operator behind `attend`: a validated problem, and the backends that compute it."""
