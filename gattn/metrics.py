@@ -62,11 +62,11 @@ def macro_recall(logits: Tensor, y: Tensor) -> float:
 
 
 def roc_auc(logits: Tensor, y: Tensor) -> float:
-    """Return the probability that a node of class 1 scores above one of class 0, ties counting one
-    half.
+    """Return the probability that a node of class 1 scores above one of class 0.
 
-    With R the sum of the ranks of the P nodes of class 1 among all n (tied scores share their mean
-    rank), AUC = (R - P (P + 1) / 2) / (P (n - P)): the Mann-Whitney statistic, O(n log n).
+    Ties count one half. With R the sum of the ranks of the P nodes of class 1 among all n (tied
+    scores share their mean rank), AUC = (R - P (P + 1) / 2) / (P (n - P)): the Mann-Whitney
+    statistic, O(n log n).
 
     Args:
         logits: `[n, 2]` (scored by the difference of the two) or `[n, 1]`.
@@ -100,8 +100,9 @@ METRICS: dict[str, Metric] = {
 
 
 def evaluate(logits: Tensor, y: Tensor) -> dict[str, float]:
-    """Return every metric that is defined here, by name: ROC AUC only where exactly two classes can
-    occur and do.
+    """Return every metric that is defined for these nodes, by name.
+
+    ROC AUC is left out unless there are two classes and both occur.
 
     Args:
         logits: scores of the classes, `[n, K]`, or `[n, 1]` for two classes.

@@ -39,8 +39,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. The defaults are those of the GAT recipe for citation graphs (Velickovic et
-    al., ICLR 2018).
+    """How to train.
+
+    The defaults are those of the GAT recipe for citation graphs (Velickovic et al., ICLR 2018).
 
     Args:
         epochs: the largest number of passes over the graph, at least 1.

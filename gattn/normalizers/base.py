@@ -69,6 +69,9 @@ class Normalizer(ABC):
     has_statistic: ClassVar[bool] = True
     """The row has one number from which the weights follow, such as the log-sum-exp."""
 
+    straight_through: ClassVar[bool] = False
+    """The gradient is, on purpose, not that of the weights."""
+
     @abstractmethod
     def normalize(self, score: Tensor, rows: Rows) -> tuple[Tensor, Tensor | None]:
         """Weights and statistic of every row.

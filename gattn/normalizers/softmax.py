@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -81,6 +82,8 @@ class Hard(Normalizer):
     (Bengio, Léonard & Courville, "Estimating or Propagating Gradients Through Stochastic
     Neurons for Conditional Computation", 2013.)
     """
+
+    straight_through: ClassVar[bool] = True
 
     def normalize(self, score: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """Weights `[E, H]` and log-sum-exp `[R, H]`."""

@@ -79,7 +79,10 @@ class Problem:
         """The floating tensors by name, those that are present."""
         names = ("value", "hop_bias", "pair_bias", "pair_features", "pair_weight", "pair_value")
         found = {name: getattr(self, name) for name in names}
-        found |= {f"form.{n}": v for n, v in vars(self.form).items() if isinstance(v, Tensor)}
+        sides = {"left": "query", "right": "key"}  # as the caller of `attend` knows them
+        for name, part in vars(self.form).items():
+            if isinstance(part, Tensor):
+                found[sides.get(name, name)] = part
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
@@ -92,7 +95,8 @@ def _check_parts(problem: Problem) -> None:
         part = getattr(problem, name)
         if not isinstance(part, kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise TypeError(f"{name}: found {part!r}, expected a {wanted}")
+            found = type(part).__name__ if isinstance(part, Tensor) else repr(part)
+            raise TypeError(f"{name}: found {found}, expected a {wanted}")
     _check.fraction("dropout", problem.dropout)
     if problem.wants_statistic and not problem.normalizer.has_statistic:
         raise ValueError(f"normalizer: found {problem.normalizer}, which has no row statistic")

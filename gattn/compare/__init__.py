@@ -1,0 +1,27 @@
+"""Studies: train models over a grid of breadths and depths, keep rows, make tables and figures.
+
+from gattn.compare import grid, markdown, run_study
+
+trials = grid(dataset=["minesweeper"], breadth=[1, 2, 3], depth=[1, 2], seeds=3)
+print(markdown(run_study(trials, "results")))
+"""
+
+from gattn.compare.models import MODELS as MODELS
+from gattn.compare.models import NORMALIZERS as NORMALIZERS
+from gattn.compare.models import SCORES as SCORES
+from gattn.compare.plot import heat_map as heat_map
+from gattn.compare.plot import reach as reach
+from gattn.compare.report import sentences as sentences
+from gattn.compare.run import PRESETS as PRESETS
+from gattn.compare.run import Watcher as Watcher
+from gattn.compare.run import attainable_rows as attainable_rows
+from gattn.compare.run import grid as grid
+from gattn.compare.run import progress_bar as progress_bar
+from gattn.compare.run import read_rows as read_rows
+from gattn.compare.run import run_study as run_study
+from gattn.compare.table import cells as cells
+from gattn.compare.table import markdown as markdown
+from gattn.compare.table import rich_table as rich_table
+from gattn.compare.trial import Row as Row
+from gattn.compare.trial import Trial as Trial
+from gattn.compare.trial import run_trial as run_trial

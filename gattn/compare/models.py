@@ -1,0 +1,190 @@
+"""The models of a study by name: how each is built, what graph it is given, its usual settings.
+
+Names of scores and normalisers are resolved here too, for the command line; code passes objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric import nn as pyg
+
+import gattn
+from gattn import nn as gattn_nn
+from gattn import normalizers, scores
+
+if TYPE_CHECKING:
+    from gattn.compare.trial import Trial
+    from gattn.data import Task
+
+SCORES: dict[str, type[scores.Score]] = {
+    "dot": scores.Dot,
+    "scaled_dot": scores.ScaledDot,
+    "general": scores.General,
+    "cosine": scores.Cosine,
+    "additive": scores.Additive,
+    "gat": scores.GAT,
+    "gatv2": scores.GATv2,
+}
+
+NORMALIZERS: dict[str, Callable[[], normalizers.Normalizer]] = {
+    "softmax": normalizers.Softmax,
+    "sparsemax": normalizers.Sparsemax,
+    "entmax15": normalizers.Entmax15,
+    "sigmoid": normalizers.Sigmoid,
+    "top4": partial(normalizers.TopK, 4),
+    "top8": partial(normalizers.TopK, 8),
+    "top16": partial(normalizers.TopK, 16),
+    "hard": normalizers.Hard,
+}
+
+LEVELS: dict[int, tuple[str, ...]] = {1: ("node",), 2: ("node", "hop")}
+"""The nested attentions of a layer, by depth."""
+
+Setting = int | float | str | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of a study.
+
+    Args:
+        build: makes the module from a trial, the number of features and the number of classes.
+        structure: makes what the module is called with from a task and a breadth.
+        depths: the depths that it can have.
+        recipe: its usual settings, fields of a `Trial`.
+        about: one line for the command line's help.
+    """
+
+    build: Callable[[Trial, int, int], nn.Module]
+    structure: Callable[[Task, int], Tensor | gattn.Sparse]
+    depths: tuple[int, ...]
+    recipe: Mapping[str, Setting]
+    about: str
+
+
+class Classic(nn.Module):
+    """The network of the GAT paper: dropout, layer, ELU, again; the last layer has one head.
+
+    Args:
+        layer: a class with PyG's interface, such as `GATConv`.
+        in_channels: features of a node.
+        hidden_channels: channels of one head of a hidden layer.
+        out_channels: classes.
+        num_layers: layers, the last one included.
+        heads: heads of a hidden layer, concatenated.
+        dropout: of the features before every layer, and of the attention weights.
+    """
+
+    def __init__(
+        self,
+        layer: Callable[..., nn.Module],
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int,
+        heads: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        widths = [in_channels] + [hidden_channels * heads] * (num_layers - 1)
+        hidden = partial(layer, heads=heads, dropout=dropout)
+        last = layer(widths[-1], out_channels, heads=1, concat=False, dropout=dropout)
+        self.layers = nn.ModuleList([*(hidden(w, hidden_channels) for w in widths[:-1]), last])
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
+        for number, layer in enumerate(self.layers):
+            x = F.elu(x) if number else x
+            x = layer(F.dropout(x, self.dropout, self.training), edge_index)
+        return x
+
+
+def _attention(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    assert trial.score is not None and trial.normalizer is not None  # checked by Trial
+    return gattn_nn.AttentionGNN(
+        in_channels,
+        trial.hidden,
+        trial.layers,
+        out_channels,
+        heads=trial.heads,
+        score=SCORES[trial.score],
+        normalizer=NORMALIZERS[trial.normalizer](),
+        hop_bias=trial.breadth,
+        levels=LEVELS[trial.depth],
+        dropout=trial.dropout,
+    )
+
+
+def _classic(
+    layer: Callable[..., nn.Module], trial: Trial, in_channels: int, out_channels: int
+) -> nn.Module:
+    sizes = (in_channels, trial.hidden, out_channels, trial.layers)
+    return Classic(layer, *sizes, trial.heads, trial.dropout)
+
+
+def _ball(task: Task, breadth: int) -> gattn.Sparse:
+    return gattn.k_hop(task.edge_index, breadth, task.num_nodes)
+
+
+def _edges(task: Task, breadth: int) -> Tensor:
+    """The edges as they are; for a breadth other than 1 the pairs up to that distance as edges."""
+    if breadth == 1:
+        return task.edge_index
+    shells = range(1, breadth + 1)
+    return gattn.k_hop(task.edge_index, breadth, task.num_nodes, shells=shells).edge_index()
+
+
+_RECIPE: dict[str, Setting] = {
+    "layers": 2,
+    "hidden": 8,
+    "heads": 8,
+    "dropout": 0.6,
+    "epochs": 200,
+    "lr": 0.005,
+    "weight_decay": 5e-4,
+    "optimizer": "adam",
+}
+
+_ATTENTION: dict[str, Setting] = {
+    "score": "scaled_dot",
+    "normalizer": "softmax",
+    "layers": 2,
+    "hidden": 32,
+    "heads": 4,
+    "dropout": 0.0,
+    "epochs": 200,
+    "lr": 0.003,
+    "weight_decay": 0.0,
+    "optimizer": "adamw",
+}
+
+
+def _drop_in(layer: Callable[..., nn.Module], about: str) -> Model:
+    return Model(partial(_classic, layer), _edges, (1,), _RECIPE, about)
+
+
+MODELS: dict[str, Model] = {
+    "attention": Model(
+        _attention, _ball, (1, 2), _ATTENTION, "residual blocks of GraphAttention over k-hop balls"
+    ),
+    "gat": _drop_in(gattn_nn.GATConv, "the GAT recipe over gattn.nn.GATConv"),
+    "gatv2": _drop_in(gattn_nn.GATv2Conv, "the GAT recipe over gattn.nn.GATv2Conv"),
+    "transformer": _drop_in(
+        gattn_nn.TransformerConv, "the GAT recipe over gattn.nn.TransformerConv"
+    ),
+    "pyg-gat": _drop_in(pyg.GATConv, "the GAT recipe over PyG's GATConv"),
+    "pyg-gatv2": _drop_in(pyg.GATv2Conv, "the GAT recipe over PyG's GATv2Conv"),
+    "pyg-transformer": _drop_in(pyg.TransformerConv, "the GAT recipe over PyG's TransformerConv"),
+}
+
+
+def num_pairs(structure: Tensor | gattn.Sparse) -> int:
+    """Return the number of pairs of an edge_index or a neighbourhood."""
+    return structure.size(1) if isinstance(structure, Tensor) else structure.num_pairs

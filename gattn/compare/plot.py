@@ -1,0 +1,217 @@
+"""Figures of a study: functions of its rows and of nothing else.
+
+`heat_map` draws metric and cost by breadth and depth; `reach` draws the metric by breadth beside
+what is attainable. Nothing is shown on a screen, and matplotlib is imported when a figure is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gattn.compare.table import Cell, cells, common, grouped, title, varying
+from gattn.compare.trial import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK = "#1f2933"
+_GREY = "#7b8794"
+_LINES = ("#3b6fb6", "#d1662f", "#4f9d69", "#8b5fbf")
+_STYLE: Any = {
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _GREY,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One quantity of a heat map: how it is read from a cell, written, and coloured."""
+
+    title: str
+    colours: str
+    value: Any
+    text: Any
+
+
+def heat_map(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path:
+    """Draw metric and cost by breadth and depth, one line of panels per model or other setting.
+
+    Args:
+        rows: of `read_rows`; only finished ones appear.
+        path: the PNG to write.
+
+    Raises:
+        ValueError: no row is finished.
+    """
+    found = _finished(rows)
+    groups = grouped(found, ("breadth", "depth"))
+    height = (1.5 + 0.75 * len({cell.settings["depth"] for cell in found})) * len(groups)
+    with _page(found, height, Path(path)) as figure:
+        panels = figure.subplots(len(groups), 2, squeeze=False)
+        for line, group in zip(panels, groups, strict=True):
+            _draw_heat(line[0], group, _metric_panel(group[0]), _label(group, found))
+            _draw_heat(line[1], group, _cost_panel(), _label(group, found))
+    return Path(path)
+
+
+def reach(rows: Iterable[Row], reference: Sequence[Row], path: str | os.PathLike[str]) -> Path:
+    """Draw the test metric by breadth, and beside it what is attainable within so many hops.
+
+    Args:
+        rows: of `read_rows`, on one dataset; only finished ones appear.
+        reference: of `attainable_rows`.
+        path: the PNG to write.
+
+    Raises:
+        ValueError: no row is finished.
+    """
+    found = _finished(rows)
+    with _page(found, 4.0, Path(path)) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        for colour, line in zip(cycle(_LINES), grouped(found, ("breadth",)), strict=False):
+            _draw_line(left, line, colour, _line_label(line, found))
+        left.set(title="trained models", xlabel="breadth (hops that one layer looks)")
+        left.set_ylabel(f"test {title(found[0])} (%)")
+        left.set_xticks(sorted({cell.settings["breadth"] for cell in found}))
+        left.legend(frameon=False, loc="lower right")
+        _draw_reference(right, reference)
+        right.set(title="belief propagation, no labels", xlabel="radius (hops of counts it uses)")
+    return Path(path)
+
+
+def _finished(rows: Iterable[Row]) -> list[Cell]:
+    found = [cell for cell in cells(rows) if cell.rows]
+    if not found:
+        raise ValueError("rows: found none that is finished, expected at least one to draw")
+    return found
+
+
+@contextmanager
+def _page(found: Sequence[Cell], height: float, path: Path) -> Iterator[Figure]:
+    """Yield an empty figure, and write it when it is drawn: beside `path`, then renamed."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    temporary = path.with_name(path.name + ".tmp")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(10.4, height + 0.5), layout="constrained", dpi=150)
+        head = "\n".join(textwrap.wrap(common(found), 130))
+        figure.suptitle(head, fontsize=9, color=_GREY)
+        yield figure
+        figure.savefig(temporary, format="png")
+    temporary.replace(path)
+
+
+def _metric_panel(cell: Cell) -> _Panel:
+    def text(cell: Cell) -> str:
+        std = cell.std("test")
+        mean = f"{100 * (cell.mean('test') or 0):.1f}"
+        return mean if std is None else f"{mean}\n± {100 * std:.1f}"
+
+    return _Panel(f"test {title(cell)} (%)", "Blues", lambda c: 100 * c.mean("test"), text)
+
+
+def _cost_panel() -> _Panel:
+    def text(cell: Cell) -> str:
+        seconds, peak = cell.mean("seconds_per_epoch") or 0.0, cell.mean("peak_memory_bytes")
+        memory = "" if peak is None else f"\n{peak / 2**20:,.0f} MiB"
+        return _seconds(seconds) + memory
+
+    return _Panel(
+        "cost: time per epoch, peak memory",
+        "Oranges",
+        lambda c: math.log(c.mean("seconds_per_epoch")),
+        text,
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
+
+
+def _draw_heat(axes: Axes, group: Sequence[Cell], panel: _Panel, label: str) -> None:
+    import matplotlib
+    from matplotlib.colors import Normalize
+
+    breadths = sorted({cell.settings["breadth"] for cell in group})
+    depths = sorted({cell.settings["depth"] for cell in group})
+    values = [panel.value(cell) for cell in group]
+    low, high = min(values), max(values)
+    # Half of the range below the smallest value keeps the palest cell off the white of the page.
+    scale = Normalize(low - 0.5 * (high - low) - 1e-9, high + 0.25 * (high - low) + 1e-9)
+    colours = matplotlib.colormaps[panel.colours]
+    for cell, value in zip(group, values, strict=True):
+        x, y = breadths.index(cell.settings["breadth"]), depths.index(cell.settings["depth"])
+        colour = colours(scale(value))
+        axes.add_patch(_square(x, y, colour))
+        axes.text(x, y, panel.text(cell), ha="center", va="center", color=_readable_on(colour))
+    axes.set(xlim=(-0.5, len(breadths) - 0.5), ylim=(-0.5, len(depths) - 0.5))
+    axes.set_xticks(range(len(breadths)), map(str, breadths))
+    axes.set_yticks(range(len(depths)), map(str, depths))
+    axes.set(xlabel="breadth (hops)", ylabel="depth (levels)")
+    axes.set_title(f"{label}{panel.title}")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _square(x: int, y: int, colour: Any) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=colour, linewidth=0)
+
+
+def _readable_on(colour: Sequence[float]) -> str:
+    red, green, blue = colour[:3]
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else _INK
+
+
+def _draw_line(axes: Axes, line: Sequence[Cell], colour: str, label: str) -> None:
+    breadths = [cell.settings["breadth"] for cell in line]
+    means = [100 * (cell.mean("test") or 0.0) for cell in line]
+    spreads = [100 * (cell.std("test") or 0.0) for cell in line]
+    axes.errorbar(breadths, means, yerr=spreads, color=colour, label=label, **_MARKS)
+    _tidy(axes)
+
+
+_MARKS: dict[str, Any] = {"marker": "o", "markersize": 5, "linewidth": 1.8, "capsize": 3}
+
+
+def _draw_reference(axes: Axes, reference: Sequence[Row]) -> None:
+    radii = [row["radius"] for row in reference]
+    means = [100 * row["mean"] for row in reference]
+    axes.errorbar(radii, means, yerr=[100 * row["std"] for row in reference], color=_INK, **_MARKS)
+    axes.set_xticks(radii)
+    _tidy(axes)
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label(group: Sequence[Cell], found: Sequence[Cell]) -> str:
+    names = [name for name in varying(found) if name not in ("breadth", "depth")]
+    return ", ".join(str(group[0].settings[name]) for name in names) + (": " if names else "")
+
+
+def _line_label(line: Sequence[Cell], found: Sequence[Cell]) -> str:
+    names = [name for name in varying(found) if name not in ("breadth", "depth")]
+    return ", ".join(
+        [*(str(line[0].settings[n]) for n in names), f"depth {line[0].settings['depth']}"]
+    )

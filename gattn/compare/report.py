@@ -1,0 +1,105 @@
+"""What a study shows, in words, whatever it is: a function of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from gattn.compare.table import Cell, cells, grouped, percent, title, varying
+from gattn.compare.trial import Row
+
+
+def sentences(rows: Iterable[Row], reference: Sequence[Row] = ()) -> list[str]:
+    """Say in words what the rows show: how the metric moves with breadth and with depth.
+
+    Args:
+        rows: of `read_rows`.
+        reference: of `attainable_rows`, what belief propagation reaches by radius.
+    """
+    finished = [cell for cell in cells(rows) if cell.rows]
+    said: list[str] = []
+    for group in grouped(finished, ("breadth", "depth")):
+        name = _group_name(group, finished)
+        for line in grouped(group, ("breadth",)):
+            said += _about_breadth(line, name)
+        for column in grouped(group, ("depth",)):
+            said += _about_depth(column, name)
+        said += _about_best(group, name, reference)
+    return said
+
+
+def _about_breadth(line: list[Cell], name: str) -> list[str]:
+    if len(line) < 2:
+        return []
+    values = [percent(cell) for cell in line]
+    listed = ", ".join(
+        f"{v:.1f} at {c.settings['breadth']}" for v, c in zip(values, line, strict=True)
+    )
+    change = values[-1] - values[0]
+    spread = max((cell.std("test") or 0.0) * 100 for cell in line)
+    cost = _ratio(line[-1], line[0])
+    return [
+        f"{name}Depth {line[0].settings['depth']}: test {title(line[0])} by breadth is {listed}; "
+        f"{_trend(values)}, {change:+.1f} points from first to last, "
+        f"{_beside(change, spread, line)}. "
+        f"An epoch at breadth {line[-1].settings['breadth']} takes {cost:.1f} times as long "
+        f"as at breadth {line[0].settings['breadth']}."
+    ]
+
+
+def _about_depth(column: list[Cell], name: str) -> list[str]:
+    if len(column) < 2:
+        return []
+    change = percent(column[-1]) - percent(column[0])
+    spread = max((cell.std("test") or 0.0) * 100 for cell in column)
+    depths = [cell.settings["depth"] for cell in column]
+    return [
+        f"{name}Breadth {column[0].settings['breadth']}: depth {depths[-1]} against depth "
+        f"{depths[0]} is {change:+.1f} points, {_beside(change, spread, column)}."
+    ]
+
+
+def _about_best(group: list[Cell], name: str, reference: Sequence[Row]) -> list[str]:
+    best = max(group, key=lambda cell: cell.mean("val") or 0.0)
+    breadth, depth = best.settings["breadth"], best.settings["depth"]
+    said = [
+        f"{name}Chosen by validation: breadth {breadth}, depth {depth}, "
+        f"test {title(best)} {percent(best):.1f}."
+    ]
+    reach = breadth * best.settings["layers"]
+    within = [row for row in reference if row["radius"] <= reach]
+    if within:
+        row = within[-1]
+        said.append(
+            f"{name}Its {best.settings['layers']} layers reach {reach} hops. Belief propagation, "
+            f"which uses no label, reaches {100 * row['mean']:.1f} with the counts within "
+            f"{row['radius']}: "
+            f"{100 * row['mean'] - percent(best):+.1f} points from the model."
+        )
+    return said
+
+
+def _trend(values: Sequence[float]) -> str:
+    steps = [b - a for a, b in pairwise(values)]
+    if all(step > 0 for step in steps):
+        return "it rises at every step"
+    if all(step < 0 for step in steps):
+        return "it falls at every step"
+    return "it does not move in one direction"
+
+
+def _beside(change: float, spread: float, compared: Sequence[Cell]) -> str:
+    if any(len(cell.rows) < 2 for cell in compared):
+        return "with one seed, so without a spread to compare it with"
+    relation = "more" if abs(change) > spread else "no more"
+    return f"{relation} than the spread over seeds ({spread:.1f})"
+
+
+def _ratio(cell: Cell, base: Cell) -> float:
+    return (cell.mean("seconds_per_epoch") or 0.0) / (base.mean("seconds_per_epoch") or 1.0)
+
+
+def _group_name(group: list[Cell], found: list[Cell]) -> str:
+    names = [name for name in varying(found) if name not in ("breadth", "depth")]
+    text = ", ".join(f"{group[0].settings[name]}" for name in names)
+    return f"{text}: " if text else ""

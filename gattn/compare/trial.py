@@ -1,0 +1,215 @@
+"""One cell of a study: `Trial` says what is trained, `run_trial` trains it and returns a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from os import PathLike
+from typing import Any
+
+import torch
+import torch_geometric
+from torch import Tensor
+
+import gattn
+from gattn import _check as check
+from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting, num_pairs
+from gattn.data import NAMES, Task, load
+from gattn.train import Epoch, Settings, fit, seed_everything
+
+Row = dict[str, Any]
+"""A flat JSON object: the settings of a trial and what came out of it."""
+
+Structure = Tensor | gattn.Sparse
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is trained, and how; two equal trials have one `key`.
+
+    Args:
+        dataset: a name of `gattn.data.NAMES`.
+        model: a name of `gattn.compare.MODELS`.
+        breadth: hops that a node looks, 0 for itself only.
+        depth: nested attentions of a layer.
+        options: of the dataset, pairs of a name and a value, such as `(("size", 40),)`.
+        score: a name of `SCORES`, None for models with a score of their own.
+        normalizer: a name of `NORMALIZERS`, None likewise.
+        layers: layers of the network.
+        hidden: width of the network; for the classic models channels of one head.
+        heads: attention heads of a layer.
+        dropout: of features and attention weights, as the model applies it.
+        epochs: see `gattn.train.Settings`, as for the next four.
+        lr: learning rate.
+        weight_decay: of the optimiser.
+        optimizer: its name.
+        patience: epochs without improvement before an early stop, or None.
+        seed: of the parameters and the training.
+        split: of the dataset, None for the seed modulo the number of splits.
+
+    Raises:
+        TypeError: a number has the wrong type.
+        ValueError: an unknown name or a number out of its range.
+    """
+
+    dataset: str
+    model: str = "attention"
+    breadth: int = 1
+    depth: int = 1
+    options: tuple[tuple[str, Setting], ...] = ()
+    score: str | None = None
+    normalizer: str | None = None
+    layers: int = 2
+    hidden: int = 8
+    heads: int = 8
+    dropout: float = 0.6
+    epochs: int = 200
+    lr: float = 0.005
+    weight_decay: float = 5e-4
+    optimizer: str = "adam"
+    patience: int | None = None
+    seed: int = 0
+    split: int | None = None
+
+    @classmethod
+    def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
+        """Return a trial with the model's usual settings, save for the changes given."""
+        check.one_of("model", model, tuple(MODELS))
+        return cls(dataset, model, **{**MODELS[model].recipe, **changes})
+
+    def __post_init__(self) -> None:
+        check.one_of("dataset", self.dataset, NAMES)
+        check.one_of("model", self.model, tuple(MODELS))
+        object.__setattr__(self, "options", tuple(sorted(self.options)))
+        for name in ("dropout", "lr", "weight_decay"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        self._check_numbers()
+        self._check_parts()
+
+    def _check_numbers(self) -> None:
+        for name, low in {"breadth": 0, "layers": 1, "hidden": 1, "heads": 1, "seed": 0}.items():
+            check.integer(name, getattr(self, name), low)
+        check.fraction("dropout", self.dropout)
+        if self.split is not None:
+            check.integer("split", self.split, 0)
+        self.settings()
+
+    def _check_parts(self) -> None:
+        depths = MODELS[self.model].depths
+        if self.depth not in depths:
+            expected = " or ".join(map(str, depths))
+            raise ValueError(
+                f"depth: found {self.depth} for the model {self.model}, expected {expected}"
+            )
+        for name, choices in (("score", SCORES), ("normalizer", NORMALIZERS)):
+            self._check_part(name, choices)
+
+    def _check_part(self, name: str, choices: dict[str, Any]) -> None:
+        value = getattr(self, name)
+        if name in MODELS[self.model].recipe:
+            check.one_of(name, value, tuple(choices))
+        elif value is not None:
+            raise ValueError(
+                f"{name}: found {value!r} for the model {self.model}, which has its own, "
+                "expected none"
+            )
+
+    def key(self) -> str:
+        """Return 16 hexadecimal digits that stand for the settings, the same in every process."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def row(self) -> Row:
+        """Return key and settings as a flat JSON object."""
+        options = " ".join(f"{name}={value}" for name, value in self.options)
+        return {"key": self.key(), **asdict(self), "options": options}
+
+    def settings(self) -> Settings:
+        """Return how the model is trained."""
+        names = [field.name for field in fields(Settings)]
+        return Settings(**{name: getattr(self, name) for name in names})
+
+
+def load_task(trial: Trial, root: str | PathLike[str] | None = None) -> Task:
+    """Return the trial's dataset; see `gattn.data.load`."""
+    return load(trial.dataset, None if root is None else str(root), **dict(trial.options))
+
+
+def build_structure(trial: Trial, task: Task) -> Structure:
+    """Return what the trial's model is called with: pairs of `trial.breadth` hops, on the CPU."""
+    return MODELS[trial.model].structure(task, trial.breadth)
+
+
+def run_trial(
+    trial: Trial,
+    task: Task,
+    structure: Structure | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    checkpoint: str | PathLike[str] | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+) -> Row:
+    """Train one trial and return its row.
+
+    Args:
+        trial: what to train.
+        task: the trial's dataset, on any device.
+        structure: of `build_structure`, to be shared by trials of one breadth; None builds it.
+        device: where to train.
+        checkpoint: see `gattn.train.fit`.
+        progress: called after every epoch.
+
+    Returns:
+        The settings, validation and test metrics (fractions), seconds, parameters, peak memory in
+        bytes (see `gattn.train.FitResult`), pairs, versions, the time.
+    """
+    structure = build_structure(trial, task) if structure is None else structure
+    split = trial.seed % task.num_splits if trial.split is None else trial.split
+    seed_everything(trial.seed)
+    model = MODELS[trial.model].build(trial, task.x.size(1), task.num_classes)
+    result = fit(
+        model.to(device),
+        task.to(device),
+        structure.to(device),
+        settings=trial.settings(),
+        seed=trial.seed,
+        split=split,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return {
+        **trial.row(),
+        "status": "ok",
+        "split": split,
+        "metric": task.metric,
+        "val": result.val,
+        "test": result.test,
+        **{f"test_{name}": value for name, value in result.metrics.items()},
+        "best_epoch": result.best_epoch,
+        "epochs_run": result.epochs,
+        "seconds": result.seconds,
+        "seconds_per_epoch": result.seconds_per_epoch,
+        "parameters": result.parameters,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "nodes": task.num_nodes,
+        "pairs": num_pairs(structure),
+        **circumstances(device),
+    }
+
+
+def circumstances(device: str | torch.device) -> Row:
+    """Return where, when and with which versions a row is made."""
+    name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu"
+    return {
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch_geometric": torch_geometric.__version__,
+        "gattn": gattn.__version__,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,88 @@
+"""Datasets by name: `load(name) -> Task`.
+
+Published files are looked for under `root`, in PyG's layout (`root/Cora/raw/ind.cora.x`), and
+downloaded there when they are missing. Files that are there are only read, so `root` may be
+read-only. `minesweeper`, `shell-majority` and `karate` need no file. The folder `datasets/` of the
+repository has a card for every name: source, licence, checksum, sizes, splits or recipe.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from gattn.data.amazon_coauthor import amazon_coauthor
+from gattn.data.belief_propagation import Attainable as Attainable
+from gattn.data.belief_propagation import attainable_auc as attainable_auc
+from gattn.data.belief_propagation import mine_log_odds as mine_log_odds
+from gattn.data.files import DatasetError as DatasetError
+from gattn.data.heterophilous import heterophilous
+from gattn.data.karate import karate
+from gattn.data.planetoid import planetoid
+from gattn.data.synthetic import minesweeper, shell_majority
+from gattn.data.task import Task as Task
+
+_FROM_FILES: dict[str, Callable[..., Task]] = {
+    "cora": partial(planetoid, "Cora"),
+    "citeseer": partial(planetoid, "CiteSeer"),
+    "pubmed": partial(planetoid, "PubMed"),
+    "roman-empire": partial(heterophilous, "roman-empire", "roman_empire", "accuracy"),
+    "amazon-ratings": partial(heterophilous, "amazon-ratings", "amazon_ratings", "accuracy"),
+    "minesweeper-file": partial(heterophilous, "minesweeper-file", "minesweeper", "roc_auc"),
+    "tolokers": partial(heterophilous, "tolokers", "tolokers", "roc_auc"),
+    "questions": partial(heterophilous, "questions", "questions", "roc_auc"),
+    "chameleon-filtered": partial(
+        heterophilous, "chameleon-filtered", "chameleon_filtered", "accuracy"
+    ),
+    "squirrel-filtered": partial(
+        heterophilous, "squirrel-filtered", "squirrel_filtered", "accuracy"
+    ),
+    "photo": partial(amazon_coauthor, "Photo"),
+    "computers": partial(amazon_coauthor, "Computers"),
+    "cs": partial(amazon_coauthor, "CS"),
+    "physics": partial(amazon_coauthor, "Physics"),
+}
+
+_WITHOUT_FILES: dict[str, Callable[..., Task]] = {
+    "karate": karate,
+    "minesweeper": minesweeper,
+    "shell-majority": shell_majority,
+}
+
+NAMES: tuple[str, ...] = (*_FROM_FILES, *_WITHOUT_FILES)
+"""Every name that `load` knows."""
+
+
+def load(name: str, root: str | Path | None = None, **options: object) -> Task:
+    """Loads or generates a dataset.
+
+    Example:
+        >>> load("minesweeper", size=20).num_nodes
+        400
+
+    Args:
+        name: one of `NAMES`.
+        root: the folder of all datasets; `None` is `~/.cache/gattn`. Generated datasets ignore it.
+        **options: of the dataset's family, for example `normalize_features` (`cora`), `size` and
+            `seed` (`minesweeper`), `download` (all that have files).
+
+    Raises:
+        DatasetError: if the name or an option is unknown, or files are missing, unknown or damaged.
+        TypeError: if an option has the wrong type.
+        ValueError: if an option is out of range.
+    """
+    loader = _FROM_FILES.get(name) or _WITHOUT_FILES.get(name)
+    if loader is None:
+        raise DatasetError(f"name: found {name!r}, expected one of {', '.join(NAMES)}")
+    _check_options(name, loader, options)
+    return loader(root, **options) if name in _FROM_FILES else loader(**options)
+
+
+def _check_options(name: str, loader: Callable[..., Task], options: dict[str, object]) -> None:
+    known = [option for option in inspect.signature(loader).parameters if option != "root"]
+    for option in options:
+        if option not in known:
+            expected = f"one of {', '.join(known)}" if known else "none"
+            raise DatasetError(f"options: found {option!r} for {name}, expected {expected}")

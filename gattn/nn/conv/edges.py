@@ -1,0 +1,121 @@
+"""The edges of a call: self-loops, sizes, features, and the weights in the shape PyG returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch_geometric import EdgeIndex
+from torch_geometric.nn.dense.linear import Linear
+from torch_geometric.typing import (
+    SparseTensor,  # type: ignore[attr-defined]  # a stand-in where torch_sparse is missing
+    torch_sparse,
+)
+from torch_geometric.utils import (
+    add_self_loops,
+    is_torch_sparse_tensor,
+    remove_self_loops,
+    to_edge_index,
+)
+from torch_geometric.utils.sparse import set_sparse_value
+
+from gattn.neighborhood import Sparse, from_edge_index
+from gattn.nn.structure import plain_edge_index
+
+Size = tuple[int, int] | None
+
+
+def is_sparse_tensor(edge_index: Any) -> bool:
+    """It is a `torch_sparse.SparseTensor`."""
+    return isinstance(edge_index, SparseTensor)
+
+
+def with_self_loops(
+    edge_index: Any, edge_attr: Tensor | None, num_nodes: int, fill_value: Any
+) -> tuple[Any, Tensor | None]:
+    """The edges with the loop of every node exactly once, at the end: PyG's own utilities.
+
+    Args:
+        edge_index: `[2, E]`, or a sparse adjacency.
+        edge_attr: `[E, F]` or `[E]`.
+        num_nodes: how many nodes are both source and target.
+        fill_value: features of a loop, or how they follow from those of the edges to its node.
+    """
+    if is_sparse_tensor(edge_index):
+        return torch_sparse.set_diag(edge_index), edge_attr
+    edge_index, edge_attr = remove_self_loops(edge_index, edge_attr)
+    return add_self_loops(edge_index, edge_attr, fill_value=fill_value, num_nodes=num_nodes)
+
+
+def one_hop(edge_index: Any, source: Tensor, target: Tensor | None, size: Size = None) -> Sparse:
+    """The edges as a neighbourhood; its pairs are in their order.
+
+    Args:
+        edge_index: `[2, E]`, an `EdgeIndex`, or a transposed sparse adjacency.
+        source: `[M, ...]`, features of the sources.
+        target: `[N, ...]`, features of the targets, or `None`: then `size` or M tells N.
+        size: `(M, N)`, if the caller gave it.
+
+    Raises:
+        ValueError: the sizes and the features differ.
+        IndexError: an index is out of range.
+    """
+    wanted = _size_of(edge_index, size)
+    for role, nodes, expected in zip(("source", "target"), (source, target), wanted, strict=True):
+        if nodes is not None and expected is not None and nodes.shape[0] != expected:
+            found = f"found {nodes.shape[0]} {role} nodes"
+            raise ValueError(f"x: {found}, expected {expected}, the size of the graph")
+    if target is not None:
+        num_targets = target.shape[0]
+    else:
+        num_targets = source.shape[0] if wanted[1] is None else wanted[1]
+    return from_edge_index(plain_edge_index(edge_index), (source.shape[0], num_targets))
+
+
+def _size_of(edge_index: Any, size: Size) -> tuple[int | None, int | None]:
+    if isinstance(edge_index, EdgeIndex):
+        return edge_index.num_rows, edge_index.num_cols
+    if is_sparse_tensor(edge_index) or is_torch_sparse_tensor(edge_index):
+        return edge_index.size(1), edge_index.size(0)
+    return (None, None) if size is None else size
+
+
+def features_of(edge_index: Any, edge_attr: Tensor | None) -> Tensor | None:
+    """The features that PyG gives the edges: `edge_attr`, else the values of a sparse adjacency.
+
+    One number for each edge is a feature in a `SparseTensor` only; in a `torch.sparse` adjacency
+    it merely says that there is an edge.
+
+    Raises:
+        ValueError: `edge_attr` and `edge_index` do not have the same number of edges.
+    """
+    if is_sparse_tensor(edge_index):
+        return edge_index.coo()[2] if edge_attr is None else edge_attr
+    if is_torch_sparse_tensor(edge_index):
+        values = to_edge_index(edge_index)[1]
+        return edge_attr if edge_attr is not None else values if values.dim() > 1 else None
+    if edge_attr is not None and edge_attr.shape[0] != edge_index.shape[1]:
+        rows, edges = edge_attr.shape[0], edge_index.shape[1]
+        raise ValueError(f"edge_attr: found {rows} rows, expected {edges}, one for each edge")
+    return edge_attr
+
+
+def edge_weight(lin_edge: Linear, features: Tensor, heads: int) -> Tensor:
+    """The weight of `lin_edge` as `[F, H, C]`, after initialising it if it is lazy."""
+    return initialized(lin_edge, features).weight.unflatten(0, (heads, -1)).permute(2, 0, 1)
+
+
+def initialized(lin: Linear, features: Tensor) -> Linear:
+    """`lin` with its weight there: a lazy one is initialised as a call on `features` would."""
+    if hasattr(lin, "_hook"):
+        lin(features[:0])
+    return lin
+
+
+def with_weights(edge_index: Any, weights: Tensor) -> Any:
+    """What GAT and GATv2 return beside the output: the edges and their weights."""
+    if is_sparse_tensor(edge_index):
+        return edge_index.set_value(weights, layout="coo")
+    if is_torch_sparse_tensor(edge_index):
+        return set_sparse_value(edge_index, weights), weights
+    return edge_index, weights

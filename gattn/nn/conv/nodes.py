@@ -1,0 +1,61 @@
+"""The nodes of a call: PyG's ways to give features, and what becomes of the heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from gattn.forms import Form
+from gattn.functional import attend_form
+from gattn.neighborhood import Sparse
+
+Features = Tensor | tuple[Tensor, Tensor | None]
+
+
+def pair_of(x: Features) -> tuple[Tensor, Tensor | None]:
+    """Features of the sources and of the targets.
+
+    Raises:
+        ValueError: they are not two-dimensional.
+    """
+    source, target = x if isinstance(x, (tuple, list)) else (x, x)
+    for features in (source, target):
+        if features is not None and features.dim() != 2:
+            raise ValueError(f"x: found shape {list(features.shape)}, expected [N, F]")
+    return source, target
+
+
+def full_pair_of(x: Features) -> tuple[Tensor, Tensor]:
+    """`pair_of`, for a layer that cannot do without features of the targets.
+
+    Raises:
+        ValueError: there are none.
+    """
+    source, target = pair_of(x)
+    if target is None:
+        raise ValueError("x: found None for the targets, expected (x_source, x_target)")
+    return source, target
+
+
+def heads_of(conv: Any, projected: Tensor) -> Tensor:
+    """`[N, H * C]` to `[N, H, C]`."""
+    return projected.unflatten(-1, (conv.heads, conv.out_channels))
+
+
+def attended(conv: Any, form: Form, value: Tensor | None, around: Sparse, **options: Any) -> Tensor:
+    """`attend_form` with the dropout and the backend of the layer."""
+    dropout = conv.dropout if conv.training else 0.0
+    return attend_form(form, value, around, dropout=dropout, backend=conv.backend, **options)
+
+
+def merged(conv: Any, out: Tensor) -> Tensor:
+    """`[N, H, C]` to `[N, H * C]`, or to the mean over the heads, `[N, C]`."""
+    return out.flatten(1) if conv.concat else out.mean(dim=1)
+
+
+def plus(out: Tensor, *terms: Tensor | None) -> Tensor:
+    """The sum, without the terms that are not there."""
+    for term in terms:
+        out = out if term is None else out + term
+    return out

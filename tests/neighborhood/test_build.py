@@ -1,0 +1,211 @@
+"""One hop, spans, refinement, batching, and the border."""
+
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gattn
+from gattn.testing import graphs
+
+EDGES = torch.tensor([[3, 0, 1, 1, 2, 1], [1, 1, 0, 1, 0, 0]])
+
+
+def test_from_edge_index_keeps_every_edge_in_its_place():
+    found = gattn.from_edge_index(EDGES, 5)
+    assert torch.equal(found.edge_index(), EDGES)
+    assert found.rowptr.tolist() == [0, 3, 6, 6, 6, 6]
+    assert found.num_targets == found.num_sources == 5
+    assert found.hop[found.perm.argsort()].tolist() == [1, 1, 1, 0, 1, 1]
+
+
+def test_from_edge_index_sizes():
+    assert gattn.from_edge_index(EDGES).num_targets == 4
+    bipartite = gattn.from_edge_index(EDGES, (4, 2))
+    assert (bipartite.num_sources, bipartite.num_targets) == (4, 2)
+    assert bipartite.hop.tolist() == [1] * 6
+    assert gattn.from_edge_index(EDGES.int(), 4).col.dtype == torch.int32
+    assert gattn.from_edge_index(torch.empty(2, 0, dtype=torch.int64)).num_targets == 0
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=30))
+def test_transpose_lists_the_same_pairs_by_source(edges):
+    edge_index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).t()
+    found = gattn.from_edge_index(edge_index, (7, 5))
+    back = found.transpose
+    assert back.rowptr[-1] == found.num_pairs
+    source = torch.repeat_interleave(torch.arange(7), back.rowptr.diff())
+    assert torch.equal(found.col[back.perm].long(), source)
+    assert torch.equal(found.rows()[back.perm], back.col.long())
+
+
+@pytest.mark.parametrize(
+    ("edges", "num_nodes", "error", "message"),
+    [
+        (EDGES, 3, IndexError, r"edge_index\[0\]: found the index 3, expected .* num_sources = 3"),
+        (EDGES, (4, 1), IndexError, r"edge_index\[1\]: found the index 1"),
+        (EDGES - 1, 4, IndexError, "found the index -1"),
+        (EDGES.float(), 4, TypeError, "expected an integer dtype"),
+        (EDGES.bool(), 4, TypeError, "expected an integer dtype"),
+        (EDGES[0], 4, ValueError, r"found shape \[6\], expected \[2, E\]"),
+        (EDGES, -1, ValueError, "num_nodes: found -1"),
+        (EDGES, 4.0, TypeError, "num_nodes: found 4.0"),
+    ],
+)
+def test_from_edge_index_names_what_is_wrong(edges, num_nodes, error, message):
+    with pytest.raises(error, match=message):
+        gattn.from_edge_index(edges, num_nodes)
+
+
+def test_spans_attend_to_what_they_say():
+    assert gattn.full(3).expand().edge_index().t().tolist() == [[j, i] for i in range(3) for j in range(3)]
+    packed = gattn.full(ptr=torch.tensor([0, 2, 2, 3])).expand()
+    assert packed.edge_index().t().tolist() == [[0, 0], [1, 0], [0, 1], [1, 1], [2, 2]]
+    band = gattn.window(6, 2).expand()
+    source, target = band.edge_index()
+    assert band.hop.tolist() == (source - target).abs().tolist() and int(band.hop.max()) == 2
+    assert gattn.window(6, 2).num_pairs == 24 and gattn.window(6, 2).num_hops == 2
+    causal = gattn.window(5, None, causal=True).expand().edge_index()
+    assert (causal[0] <= causal[1]).all() and causal.shape[1] == 15
+
+
+def test_a_signed_window_tells_before_from_after():
+    span = gattn.window(6, 2, signed=True)
+    source, target = span.expand().edge_index()
+    assert span.expand().hop.tolist() == (source - target + 2).tolist()
+    assert span.num_hops == 4
+
+
+def test_a_wide_window_shares_its_last_hop():
+    far = gattn.window(400, None).expand()
+    source, target = far.edge_index()
+    assert far.hop.tolist() == (source - target).abs().clamp(max=255).tolist()
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: gattn.full(), TypeError, "full: expected either num_nodes or ptr"),
+        (lambda: gattn.full(-1), ValueError, "num_nodes: found -1"),
+        (lambda: gattn.full(ptr=torch.tensor([1, 2])), ValueError, "ptr: found a descent"),
+        (lambda: gattn.full(ptr=torch.tensor([0, 2, 1])), ValueError, "ptr: found a descent"),
+        (lambda: gattn.full(ptr=torch.tensor([0.0])), TypeError, "ptr: found dtype"),
+        (lambda: gattn.window(4, -1), ValueError, "radius: found -1"),
+        (lambda: gattn.window(4, None, signed=True), ValueError, "radius: found None"),
+        (lambda: gattn.full(10**5).expand(), ValueError, r"10,000,000,000 pairs \(about 290 GB\)"),
+    ],
+)
+def test_spans_name_what_is_wrong(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
+def sparse(**changes):
+    tensors = {
+        "rowptr": torch.tensor([0, 1, 3]),
+        "col": torch.tensor([0, 1, 0], dtype=torch.int32),
+        "num_sources": 2,
+        "hop": torch.tensor([0, 1, 1], dtype=torch.uint8),
+        "num_hops": 1,
+    }
+    return gattn.Sparse(**(tensors | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"rowptr": torch.tensor([0, 3, 1])}, ValueError, "rowptr: found a descent"),
+        ({"rowptr": torch.tensor([0, 1, 2])}, ValueError, r"col: found shape \[3\], expected \[2\]"),
+        ({"rowptr": torch.tensor([0, 1, 3]).int()}, TypeError, "rowptr: found dtype torch.int32"),
+        ({"rowptr": torch.tensor([0, 1, 3]), "groups": 3}, ValueError, "a multiple of 3"),
+        ({"col": torch.tensor([0, 2, 0]).int()}, IndexError, "col: found the index 2"),
+        ({"col": torch.tensor([0, -1, 0]).int()}, IndexError, "col: found the index -1"),
+        ({"col": torch.tensor([0, 1, 0])}, TypeError, "col: found dtype torch.int64"),
+        ({"hop": None}, ValueError, "num_hops: expected together with hop"),
+        ({"hop": torch.tensor([0, 2, 1]).to(torch.uint8)}, IndexError, "hop: found the index 2"),
+        ({"perm": torch.tensor([0, 0, 1])}, ValueError, "perm: found a position twice"),
+        ({"perm": torch.tensor([0, 3, 1])}, IndexError, "perm: found the index 3"),
+        (
+            {"hop": torch.tensor([0, 1, 0]).to(torch.uint8), "hops_sorted": True},
+            ValueError,
+            "hops_sorted: found a row whose hops descend",
+        ),
+    ],
+)
+def test_the_constructor_names_what_is_wrong(changes, error, message):
+    with pytest.raises(error, match=message):
+        sparse(**changes)
+
+
+def test_a_span_whose_kind_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="ranges that are not those of 'full'"):
+        gattn.Span(torch.tensor([0, 1]), torch.tensor([2, 2]), 2, "full")
+    with pytest.raises(ValueError, match="stops before it starts"):
+        gattn.Span(torch.tensor([1]), torch.tensor([0]), 2, "packed")
+    with pytest.raises(ValueError, match="kind: found 'ring', expected one of full"):
+        gattn.Span(torch.tensor([0]), torch.tensor([1]), 1, "ring")
+
+
+@pytest.mark.parametrize("name", ["two hops", "duplicates"])
+def test_rings_hold_the_same_pairs_by_target_and_hop(name):
+    graph = graphs()[name]
+    rings = graph.rings()
+    assert rings.groups == graph.num_hops + 1 and rings.num_targets == graph.num_targets
+    assert torch.equal(rings.edge_index(), graph.edge_index())
+    assert torch.equal(rings.rows() % rings.groups, rings.hop.long())
+    back = rings.transpose
+    assert torch.equal(rings.rows()[back.perm], back.col.long())
+    with pytest.raises(ValueError, match="groups"):
+        rings.rings()
+
+
+@pytest.mark.parametrize("name", list(graphs()))
+def test_pickling_and_moving_keep_everything(name):
+    graph = graphs()[name]
+    for copy in (pickle.loads(pickle.dumps(graph)), graph.to("cpu")):
+        assert repr(copy) == repr(graph) and copy.num_pairs == graph.num_pairs
+        for field, value in vars(graph).items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(getattr(copy, field), value)
+
+
+def test_frozen():
+    with pytest.raises(AttributeError):
+        gattn.full(3).kind = "packed"
+
+
+def test_a_batch_is_the_disjoint_union():
+    one, two = gattn.k_hop(EDGES, 2, 4), gattn.k_hop(EDGES, 1, 5)
+    both = gattn.batch([one, two])
+    expected = torch.cat([one.edge_index(), two.edge_index() + 4], dim=1)
+    assert torch.equal(both.edge_index(), expected)
+    assert both.num_hops == 2 and both.hop.tolist() == one.hop.tolist() + two.hop.tolist()
+    edges = gattn.batch([gattn.from_edge_index(EDGES, 4), gattn.from_edge_index(EDGES, (6, 2))])
+    assert torch.equal(edges.edge_index()[:, :6], EDGES)
+    assert torch.equal(edges.edge_index()[:, 6:], EDGES + torch.tensor([[4], [4]]))
+
+
+def test_a_batch_of_spans_is_a_span():
+    packed = gattn.batch([gattn.full(2), gattn.full(3)])
+    assert torch.equal(packed.start, gattn.full(ptr=torch.tensor([0, 2, 5])).start)
+    windows = gattn.batch([gattn.window(3, 1), gattn.window(4, 1)])
+    apart = [gattn.window(3, 1).expand(), gattn.window(4, 1).expand()]
+    assert torch.equal(windows.expand().edge_index(), gattn.batch(apart).edge_index())
+    assert torch.equal(windows.expand().hop, gattn.batch(apart).hop)
+
+
+@pytest.mark.parametrize(
+    ("items", "error", "message"),
+    [
+        ([], ValueError, "found an empty sequence"),
+        ([gattn.full(2), gattn.k_hop(EDGES, 1, 4)], TypeError, "found Span, Sparse"),
+        ([gattn.full(2), gattn.window(3, 1)], ValueError, "different kinds"),
+        ([gattn.window(3, 1), gattn.window(3, 2)], ValueError, "different window"),
+    ],
+)
+def test_what_does_not_batch_is_named(items, error, message):
+    with pytest.raises(error, match=message):
+        gattn.batch(items)

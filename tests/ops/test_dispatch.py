@@ -1,0 +1,56 @@
+"""Backends: who computes what, who refuses and why, and that they agree."""
+
+import pytest
+import torch
+
+import gattn
+from gattn.testing import check_backend
+
+Q, K, V = torch.randn(3, 6, 2, 4, generator=torch.Generator().manual_seed(0)).unbind(0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_sdpa_agrees_with_the_reference(dtype):
+    assert check_backend("sdpa", dtype=dtype) == 2
+
+
+def test_reference_in_half_types_stays_within_its_own_budget():
+    assert check_backend("reference", dtype=torch.float16, factor=1.0) > 300
+
+
+def test_the_first_without_a_reason_computes():
+    assert gattn.backend_reasons(Q, K, V, gattn.full(6)) == {"sdpa": [], "reference": []}
+    causal = gattn.window(6, None, causal=True)
+    assert gattn.backend_reasons(Q, K, V, causal)["sdpa"] == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "options", "reason"),
+    [
+        (gattn.window(6, 2), {}, "neither full nor causal without a radius"),
+        (gattn.full(ptr=torch.tensor([0, 3, 6])), {}, "neither full nor causal"),
+        (gattn.batch([gattn.window(3, None, True)] * 2), {}, "neither full nor causal"),
+        (gattn.full(6).expand(), {}, "is Sparse, not Span"),
+        (gattn.full(6), {"normalizer": gattn.normalizers.Sigmoid()}, "normalizer is Sigmoid()"),
+        (gattn.full(6), {"score": gattn.scores.GATv2(2, 4)}, "form is Additive"),
+        (gattn.full(6), {"pair_bias": torch.zeros(36)}, "pair_bias is given"),
+    ],
+)
+def test_a_named_backend_that_cannot_says_why(graph, options, reason):
+    assert any(reason in said for said in gattn.backend_reasons(Q, K, V, graph, **options)["sdpa"])
+    with pytest.raises(ValueError, match=r"backend: found 'sdpa', which cannot: .*reference: can"):
+        gattn.attend(Q, K, V, graph, backend="sdpa", **options)
+
+
+def test_an_unknown_backend_lists_the_known():
+    with pytest.raises(ValueError, match="backend: found 'cuda', expected one of sdpa, reference"):
+        gattn.attend(Q, K, V, gattn.full(6), backend="cuda")
+
+
+def test_statistic_of_a_span_comes_from_the_reference():
+    out, lse = gattn.attend_with_statistic(Q, K, V, gattn.full(6))
+    torch.testing.assert_close(out, gattn.attend(Q, K, V, gattn.full(6)))
+    expected = torch.einsum("nhc,mhc->nmh", Q, K).div(2).logsumexp(1)
+    torch.testing.assert_close(lse, expected)
+    with pytest.raises(ValueError, match=r"normalizer: found Sigmoid\(\), which has no row stat"):
+        gattn.attend_with_statistic(Q, K, V, gattn.full(6), normalizer=gattn.normalizers.Sigmoid())

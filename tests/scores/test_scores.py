@@ -1,0 +1,58 @@
+"""Scores: their contract, and each against its formula pair by pair."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import leaky_relu
+
+import gattn
+from gattn import scores
+from gattn.testing import check_score
+
+ALL = [scores.Dot, scores.ScaledDot, scores.General, scores.Cosine, scores.Additive, scores.GAT, scores.GATv2]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_contract(kind):
+    torch.manual_seed(0)
+    check_score(kind.for_heads(3, 5), heads=3, channels=5)
+
+
+def expected(score, q, k):
+    """The score of one query and one key of one head, from the paper's formula."""
+    head = 1
+    if isinstance(score, scores.Dot):
+        return q @ k
+    if isinstance(score, scores.ScaledDot):
+        return q @ k / math.sqrt(len(q))
+    if isinstance(score, scores.General):
+        return q @ score.weight[head] @ k
+    if isinstance(score, scores.Cosine):
+        return q @ k / (q.norm() * k.norm()) / score.temperature
+    if isinstance(score, scores.Additive):
+        inner = q @ score.query_weight[head] + k @ score.key_weight[head]
+        return score.weight[head] @ torch.tanh(inner)
+    if isinstance(score, scores.GAT):
+        return leaky_relu(score.att_dst[head] @ q + score.att_src[head] @ k, 0.2)
+    return score.att[head] @ leaky_relu(q + k, 0.2)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_formula(kind):
+    torch.manual_seed(1)
+    score = (scores.Cosine(0.3) if kind is scores.Cosine else kind.for_heads(2, 4)).double()
+    query, key = torch.randn(2, 3, 2, 4, dtype=torch.float64)
+    found = gattn.pair_scores(score(query, key), gattn.full(3)).view(3, 3, 2)
+    for i in range(3):
+        for j in range(3):
+            torch.testing.assert_close(found[i, j, 1], expected(score, query[i, 1], key[j, 1]))
+
+
+def test_cosine_of_a_zero_vector_is_zero_and_differentiable():
+    query = torch.zeros(1, 1, 3, requires_grad=True)
+    found = gattn.pair_scores(scores.Cosine()(query, torch.ones(1, 1, 3)), gattn.full(1))
+    found.sum().backward()
+    assert found.item() == 0 and torch.isfinite(query.grad).all()
+    with pytest.raises(ValueError, match="temperature: found 0"):
+        scores.Cosine(0)

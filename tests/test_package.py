@@ -1,0 +1,73 @@
+"""The package as it is imported: light, versioned, documented."""
+
+import inspect
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import gattn
+
+ROOT = Path(__file__).parents[1]
+
+OPTIONAL = {
+    "matplotlib",
+    "networkx",
+    "numba",
+    "pandas",
+    "rich",
+    "scipy",
+    "torch_geometric",
+    "triton",
+    "typer",
+}
+
+
+def _loaded_by(statement: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has loaded after a statement."""
+    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_loads_torch_and_nothing_optional() -> None:
+    # torch loads some of them by itself on some platforms: only what gattn adds counts.
+    added = _loaded_by("import gattn") - _loaded_by("import torch")
+    assert "gattn" in added
+    assert added & OPTIONAL == set()
+
+
+def test_the_guard_of_lazy_imports_can_fail() -> None:
+    assert "scipy" in _loaded_by("import gattn; import scipy")
+
+
+def test_layers_are_imported_by_those_who_ask_for_them() -> None:
+    assert "torch_geometric" in _loaded_by("import gattn.nn")
+
+
+@pytest.mark.parametrize("module", ["gattn.data", "gattn.train", "gattn.metrics", "gattn.testing"])
+def test_modules_without_layers_start_without_pyg(module: str) -> None:
+    assert "torch_geometric" not in _loaded_by(f"import {module}")
+
+
+def test_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert gattn.__version__ == project["version"] == version("gattn")
+    assert project["version"] in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_all_is_sorted_and_complete() -> None:
+    public = {name for name in vars(gattn) if not name.startswith("_")}
+    submodules = {name for name in public if inspect.ismodule(getattr(gattn, name))}
+    assert list(gattn.__all__) == sorted(gattn.__all__)
+    assert public - submodules == set(gattn.__all__) - submodules
+
+
+@pytest.mark.parametrize("name", gattn.__all__)
+def test_public_name_exists_and_has_a_docstring(name: str) -> None:
+    thing = getattr(gattn, name)
+    is_alias = not (inspect.ismodule(thing) or inspect.isclass(thing) or inspect.isroutine(thing))
+    assert is_alias or inspect.getdoc(thing)
