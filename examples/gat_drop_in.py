@@ -18,12 +18,15 @@ from gattn.nn import GATConv  # instead of: from torch_geometric.nn import GATCo
 
 
 class GAT(nn.Module):
+    """The two layers of the paper."""
+
     def __init__(self, in_channels: int, hidden: int, out_channels: int, heads: int):
         super().__init__()
         self.inner = GATConv(in_channels, hidden, heads, dropout=0.6)
         self.outer = GATConv(hidden * heads, out_channels, heads=1, concat=False, dropout=0.6)
 
     def forward(self, x, edge_index):
+        """Logits of every node."""
         x = F.dropout(x, p=0.6, training=self.training)
         x = F.elu(self.inner(x, edge_index))
         x = F.dropout(x, p=0.6, training=self.training)
@@ -47,7 +50,9 @@ def accuracies(model, task, masks):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--dataset", default="cora")
     parser.add_argument("--root", default=None)
     parser.add_argument("--epochs", type=int, default=200)

@@ -47,7 +47,9 @@ def mass_by_hop(model, task, neighborhood):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()
     nodes, epochs = (60, 3) if args.smoke else (1000, 150)
@@ -55,8 +57,10 @@ def main():
     for num_hops in (1, 2, 3):
         model, neighborhood, test = fit(task, num_hops, epochs)
         with torch.no_grad():
-            mass = "  ".join(f"hop {d}: {m:.2f}" for d, m in enumerate(mass_by_hop(model, task, neighborhood)))
-        print(f"{num_hops} hops  {neighborhood.num_pairs:6d} pairs  test accuracy {test:.3f}  ({mass})")
+            mass = "  ".join(
+                f"hop {d}: {m:.2f}" for d, m in enumerate(mass_by_hop(model, task, neighborhood))
+            )
+        print(f"{num_hops} hops  {neighborhood.num_pairs:6d} pairs  accuracy {test:.3f}  ({mass})")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ def reference(query, key, value, mask):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()
     length, radius = (32, 4) if args.smoke else (512, 32)
@@ -33,7 +35,10 @@ def main():
         "full": (gattn.full(length), back == back),
         "causal": (gattn.window(length, None, causal=True), back >= 0),
         "window": (gattn.window(length, radius), back.abs() <= radius),
-        "causal window": (gattn.window(length, radius, causal=True), (back >= 0) & (back <= radius)),
+        "causal window": (
+            gattn.window(length, radius, causal=True),
+            (back >= 0) & (back <= radius),
+        ),
     }
     for name, (span, mask) in cases.items():
         out = gattn.attend(query, key, value, span)
@@ -46,7 +51,9 @@ def main():
     packed = gattn.full(ptr=torch.tensor([0, length // 4, length]))
     first = gattn.attend(query, key, value, packed)[: length // 4]
     alone = gattn.attend(*(t[: length // 4] for t in (query, key, value)), gattn.full(length // 4))
-    print(f"packed         a sequence alone and in a batch: off by {(first - alone).abs().max():.1e}")
+    print(
+        f"packed         a sequence alone and in a batch: off by {(first - alone).abs().max():.1e}"
+    )
 
 
 if __name__ == "__main__":

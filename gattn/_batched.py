@@ -1,4 +1,4 @@
-"""A leading batch axis on one static graph: it folds into the heads, `[B, N, H, C]` to `[N, BH, C]`."""
+"""A leading batch axis on one static graph: it folds into the heads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def size(form: Form, value: Tensor | None) -> int | None:
     found = {name: tuple(tensor.shape[:-3]) for name, tensor in named.items()}
     if len(set(found.values())) > 1 or any(len(axes) > 1 for axes in found.values()):
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in named.items())
-        raise ValueError(f"query: found {shapes}, expected one and the same leading batch axis or none")
+        raise ValueError(
+            f"query: found {shapes}, expected one and the same leading batch axis or none"
+        )
     axes = found["query"]
     return axes[0] if axes else None
 
@@ -64,8 +66,8 @@ def _per_entry(form: Given, batch: int) -> Any:
     """`form.fn` on pairs of all batch entries: `[P, B * H, C]` to `[P * B, H, C]` and back."""
 
     def fn(query: Tensor, key: Tensor, hop: Tensor | None) -> Tensor:
-        apart = (side.unflatten(1, (batch, -1)).flatten(0, 1) for side in (query, key))
+        query, key = (side.unflatten(1, (batch, -1)).flatten(0, 1) for side in (query, key))
         hops = None if hop is None else hop.repeat_interleave(batch)
-        return form.fn(*apart, hops).unflatten(0, (-1, batch)).flatten(1, 2)
+        return form.fn(query, key, hops).unflatten(0, (-1, batch)).flatten(1, 2)
 
     return fn

@@ -1,4 +1,4 @@
-"""Checks shared by the borders of the library: each raises one line, naming argument, found, expected."""
+"""Checks at the borders: each raises one line that names the argument, found and expected."""
 
 from __future__ import annotations
 

@@ -128,7 +128,9 @@ def attention_weights(
     Raises:
         TypeError, ValueError: as `attend`; or a span has too many pairs to write out.
     """
-    return form_weights((ScaledDot() if score is None else score)(query, key), neighborhood, **options)
+    return form_weights(
+        (ScaledDot() if score is None else score)(query, key), neighborhood, **options
+    )
 
 
 def attend_form(

@@ -117,15 +117,9 @@ def _form_cases(graph: Neighborhood, scale: float) -> dict[str, tuple[dict[str, 
 
     def problem(form: Callable[[dict[str, Tensor]], forms.Form]) -> _Build:
         def build(leaves: dict[str, Tensor], normalizer: Normalizer) -> Problem:
-            given = {name: leaves[name] for name in ("value", *options) if name in leaves}
-            return Problem(
-                form(leaves),
-                given.pop("value", None),
-                graph,
-                normalizer,
-                **given,
-                wants_statistic=normalizer.has_statistic,
-            )
+            given: dict[str, Any] = {name: leaves[name] for name in options if name in leaves}
+            given["wants_statistic"] = normalizer.has_statistic
+            return Problem(form(leaves), leaves.get("value"), graph, normalizer, **given)
 
         return build
 
@@ -248,13 +242,15 @@ def check_score(score: Score, heads: int, channels: int) -> None:
     edges = torch.tensor([[0, 1, 2, 3, 3, 1], [1, 1, 0, 2, 2, 3]])
     graph = from_edge_index(edges, 5)
     generator = torch.Generator().manual_seed(0)
-    query, key, value = torch.randn(3, 5, heads, channels, generator=generator, dtype=torch.float64)
+    drawn = torch.randn(3, 5, heads, channels, generator=generator, dtype=torch.float64)
+    query, key, value = drawn.unbind(0)
     _check_pairs_alone(score, query, key, graph, edges)
     _check_batch(score, query, key, value, graph)
     _check_state(score, query, key, graph)
     _check_gradients(score, query, key, value, graph)
     low = copy.deepcopy(score).to(torch.bfloat16)
-    out = attend(*(t.to(torch.bfloat16) for t in (query, key, value)), graph, score=low)
+    query, key, value = drawn.to(torch.bfloat16).unbind(0)
+    out = attend(query, key, value, graph, score=low)
     assert torch.isfinite(out).all(), f"{score}: not finite in bfloat16"
 
 
@@ -272,10 +268,10 @@ def _check_pairs_alone(
 def _check_batch(
     score: Score, query: Tensor, key: Tensor, value: Tensor, graph: Neighborhood
 ) -> None:
-    batched = [torch.stack([tensor, tensor.flip(0)]) for tensor in (query, key, value)]
-    out = attend(*batched, graph, score=score)
+    query, key, value = (torch.stack([side, side.flip(0)]) for side in (query, key, value))
+    out = attend(query, key, value, graph, score=score)
     for at in range(2):
-        alone = attend(*(tensor[at] for tensor in batched), graph, score=score)
+        alone = attend(query[at], key[at], value[at], graph, score=score)
         torch.testing.assert_close(out[at], alone, msg=f"{score}: the batch axis changes a result")
 
 

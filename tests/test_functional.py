@@ -267,18 +267,42 @@ GOOD = {"query": draw(5, 2, 3), "key": draw(5, 2, 3), "value": draw(5, 2, 4), "n
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"query": draw(4, 2, 3)}, ValueError, r"query: found shape \[4, 2, 3\], expected \[5, H, C\]"),
+        (
+            {"query": draw(4, 2, 3)},
+            ValueError,
+            r"query: found shape \[4, 2, 3\], expected \[5, H, C\]",
+        ),
         ({"key": draw(5, 2, 4)}, ValueError, r"key: found shape \[5, 2, 4\], expected \[5, 2, 3\]"),
         ({"key": draw(5, 3, 3)}, ValueError, "key: found shape"),
-        ({"value": draw(4, 2, 4)}, ValueError, r"value: found shape \[4, 2, 4\], expected \[5, 2, D\]"),
+        (
+            {"value": draw(4, 2, 4)},
+            ValueError,
+            r"value: found shape \[4, 2, 4\], expected \[5, 2, D\]",
+        ),
         ({"value": draw(2, 5, 2, 4)}, ValueError, "leading batch axis or none"),
         ({"query": draw(5, 2, 3).long()}, TypeError, "query: found dtype torch.int64"),
-        ({"neighborhood": EDGES}, TypeError, "neighborhood: found Tensor, expected a Sparse or Span"),
-        ({"normalizer": "softmax"}, TypeError, "normalizer: found 'softmax', expected a Normalizer"),
-        ({"hop_bias": draw(2, 3)}, ValueError, r"hop_bias: found shape \[2, 3\], expected \[K \+ 1, 2\]"),
+        (
+            {"neighborhood": EDGES},
+            TypeError,
+            "neighborhood: found Tensor, expected a Sparse or Span",
+        ),
+        (
+            {"normalizer": "softmax"},
+            TypeError,
+            "normalizer: found 'softmax', expected a Normalizer",
+        ),
+        (
+            {"hop_bias": draw(2, 3)},
+            ValueError,
+            r"hop_bias: found shape \[2, 3\], expected \[K \+ 1, 2\]",
+        ),
         ({"hop_bias": draw(0, 2)}, ValueError, "hop_bias: found 0 rows"),
         ({"pair_bias": draw(6)}, ValueError, r"pair_bias: found shape \[6\], expected \[7\]"),
-        ({"pair_bias": draw(7, 3)}, ValueError, r"pair_bias: found shape \[7, 3\], expected \[7, 2\]"),
+        (
+            {"pair_bias": draw(7, 3)},
+            ValueError,
+            r"pair_bias: found shape \[7, 3\], expected \[7, 2\]",
+        ),
         ({"pair_features": draw(7, 2)}, ValueError, "pair_features: expected together with"),
         ({"pair_weight": draw(2, 2, 3)}, ValueError, "pair_features: expected together with"),
         (
@@ -298,5 +322,7 @@ def test_errors_name_argument_found_and_expected(change, error, message):
 
 
 def test_a_hop_bias_needs_hops():
-    with pytest.raises(ValueError, match="hop_bias: found one, but .*full.* has no hops"):
-        gattn.attend(draw(5, 1, 2), draw(5, 1, 2), draw(5, 1, 2), gattn.full(5), hop_bias=draw(1, 1))
+    with pytest.raises(ValueError, match=r"hop_bias: found one, but .*full.* has no hops"):
+        gattn.attend(
+            draw(5, 1, 2), draw(5, 1, 2), draw(5, 1, 2), gattn.full(5), hop_bias=draw(1, 1)
+        )

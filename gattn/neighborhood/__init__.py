@@ -17,9 +17,9 @@ from gattn.neighborhood.build import from_edge_index as from_edge_index
 from gattn.neighborhood.build import full as full
 from gattn.neighborhood.build import window as window
 from gattn.neighborhood.khop import k_hop as k_hop
+from gattn.neighborhood.span import Span as Span
 from gattn.neighborhood.sparse import Sparse as Sparse
 from gattn.neighborhood.sparse import Transpose as Transpose
-from gattn.neighborhood.span import Span as Span
 
 Neighborhood = Sparse | Span
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from gattn.neighborhood.span import Span
 from gattn.neighborhood.sparse import Sparse
+
+T = TypeVar("T")
 
 
 def batch(neighborhoods: Sequence[Sparse] | Sequence[Span]) -> Sparse | Span:
@@ -66,7 +69,7 @@ def _span(items: list[Span]) -> Span:
     return Span(torch.cat(start), torch.cat(stop), sources[-1], kind, *shape)
 
 
-def _common(name: str, found: list) -> object:  # type: ignore[type-arg]
+def _common(name: str, found: list[T]) -> T:
     if len(set(found)) != 1:
         raise ValueError(f"neighborhoods: found different {name} {sorted(map(str, set(found)))}")
     return found[0]

@@ -61,7 +61,9 @@ class Span:
             _check.same_device(name, bound, self.start.device, "start")
             _check.within(name, bound, self.num_sources + 1, "num_sources + 1")
         if bool((self.stop < self.start).any()):
-            raise ValueError("stop: found a row that stops before it starts, expected start <= stop")
+            raise ValueError(
+                "stop: found a row that stops before it starts, expected start <= stop"
+            )
         if self.signed and self.radius is None:
             raise ValueError("radius: found None, expected a number of positions when signed")
         self._check_kind()
@@ -136,7 +138,9 @@ class Span:
         rows = torch.arange(self.num_rows, device=self.device)
         row = torch.repeat_interleave(rows, rowptr.diff(), output_size=count)
         col = torch.arange(count, device=self.device) + (self.start - rowptr[:-1])[row]
-        return Sparse(rowptr, col.int(), self.num_sources, self._hops(row, col), None, self.num_hops)
+        return Sparse(
+            rowptr, col.int(), self.num_sources, self._hops(row, col), None, self.num_hops
+        )
 
     def _hops(self, row: Tensor, col: Tensor) -> Tensor | None:
         if not self.is_window:

@@ -94,7 +94,9 @@ class Sparse:
     def edge_index(self) -> Tensor:
         """The pairs as PyG writes them, `[2, E]` (source, target), in the builder's input order."""
         edges = torch.stack([self.col.long(), self.rows() // self.groups])
-        return edges if self.perm is None else torch.empty_like(edges).index_copy_(1, self.perm, edges)
+        return (
+            edges if self.perm is None else torch.empty_like(edges).index_copy_(1, self.perm, edges)
+        )
 
     def to(self, device: torch.device | str) -> Sparse:
         """The same neighbourhood on another device."""

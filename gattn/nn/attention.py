@@ -182,7 +182,9 @@ class GraphAttention(nn.Module):
         target, source = x if isinstance(x, tuple) else (x, x)
         for tensor in (target, source):
             if _check.floating("x", tensor).dim() not in (2, 3):
-                raise ValueError(f"x: found shape {list(tensor.shape)}, expected [N, F] or [B, N, F]")
+                raise ValueError(
+                    f"x: found shape {list(tensor.shape)}, expected [N, F] or [B, N, F]"
+                )
         around = as_neighborhood(neighborhood, target.shape[-2], source.shape[-2])
         query, key = self._heads(self.lin_query(target)), self._heads(self.lin_key(source))
         value = None if self.lin_value is None else self._heads(self.lin_value(source))

@@ -110,7 +110,9 @@ class HopLevel(nn.Module):
         """A ring belongs to one target, so all of its score is a bias of the ring."""
         last = self.ring_key.shape[0] - 1
         key = self.ring_key[torch.arange(groups, device=query.device).clamp(max=last)]
-        fit = torch.einsum("...nhc,ghc->...ngh", query, key.to(query.dtype)) * query.shape[-1] ** -0.5
+        fit = (
+            torch.einsum("...nhc,ghc->...ngh", query, key.to(query.dtype)) * query.shape[-1] ** -0.5
+        )
         score = statistic + fit.flatten(-3, -2)
         # No channels: what the rings hold is not compared again, only weighed.
         nothing = score.new_empty(*score.shape, 0)
@@ -129,7 +131,7 @@ def _ring_span(rings: Sparse) -> Span:
 
 
 def _unmasked(rings: Sparse, like: Tensor) -> Tensor:
-    """A statistic for normalisers without one: 0, or -inf for a ring without pairs, `[..., R, H]`."""
+    """`[..., R, H]` for normalisers without a statistic: 0, or -inf for a ring without pairs."""
     empty = (rings.rowptr.diff() == 0)[:, None].expand(-1, like.shape[-2])
     flat = like.new_zeros(*like.shape[:-3], *empty.shape)
     return flat.masked_fill(empty, float("-inf"))

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.typing import SparseTensor
+from torch_geometric.typing import (
+    SparseTensor,  # type: ignore[attr-defined]  # a stand-in where torch_sparse is missing
+)
 from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
 
 from gattn.neighborhood import Neighborhood, Span, Sparse, from_edge_index

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -63,11 +63,11 @@ class _StraightThrough(torch.autograd.Function):
     """The first argument forward, the gradient of the second backward."""
 
     @staticmethod
-    def forward(ctx, hard: Tensor, soft: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, hard: Tensor, soft: Tensor) -> Tensor:
         return hard.clone()
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[no-untyped-def, override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
         return None, grad
 
 

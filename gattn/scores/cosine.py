@@ -12,7 +12,7 @@ from gattn.scores.base import Score
 class Cosine(Score):
     r"""The cosine of the angle between query and key, over a temperature.
 
-    $$ s_{ij} = \frac{1}{\tau} \frac{\langle q_i, k_j \rangle}{\lVert q_i \rVert \lVert k_j \rVert} $$
+    $$ s_{ij} = \frac{\langle q_i, k_j \rangle}{\tau \lVert q_i \rVert \lVert k_j \rVert} $$
 
     A zero vector has cosine 0 with everything. (Thekumparampil et al., "Attention-based Graph
     Neural Network for Semi-supervised Learning", 2018.)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor
-from typing_extensions import Self
 
 from gattn.forms import Additive
 from gattn.scores.base import Score, glorot, glorot_
@@ -12,7 +13,8 @@ from gattn.scores.base import Score, glorot, glorot_
 class GAT(Score):
     r"""A leaky ReLU of two dot products: cheap, and the same ranking of keys for every query.
 
-    $$ s_{ij} = \operatorname{LeakyReLU}(\langle a_{dst}, q_i \rangle + \langle a_{src}, k_j \rangle) $$
+    $$ s_{ij} = \operatorname{LeakyReLU}\big(
+       \langle a_{dst}, q_i \rangle + \langle a_{src}, k_j \rangle \big) $$
 
     (Veličković et al., "Graph Attention Networks", 2018.)
 

@@ -61,7 +61,9 @@ def test_from_edge_index_names_what_is_wrong(edges, num_nodes, error, message):
 
 
 def test_spans_attend_to_what_they_say():
-    assert gattn.full(3).expand().edge_index().t().tolist() == [[j, i] for i in range(3) for j in range(3)]
+    assert gattn.full(3).expand().edge_index().t().tolist() == [
+        [j, i] for i in range(3) for j in range(3)
+    ]
     packed = gattn.full(ptr=torch.tensor([0, 2, 2, 3])).expand()
     assert packed.edge_index().t().tolist() == [[0, 0], [1, 0], [0, 1], [1, 1], [2, 2]]
     band = gattn.window(6, 2).expand()
@@ -118,7 +120,11 @@ def sparse(**changes):
     ("changes", "error", "message"),
     [
         ({"rowptr": torch.tensor([0, 3, 1])}, ValueError, "rowptr: found a descent"),
-        ({"rowptr": torch.tensor([0, 1, 2])}, ValueError, r"col: found shape \[3\], expected \[2\]"),
+        (
+            {"rowptr": torch.tensor([0, 1, 2])},
+            ValueError,
+            r"col: found shape \[3\], expected \[2\]",
+        ),
         ({"rowptr": torch.tensor([0, 1, 3]).int()}, TypeError, "rowptr: found dtype torch.int32"),
         ({"rowptr": torch.tensor([0, 1, 3]), "groups": 3}, ValueError, "a multiple of 3"),
         ({"col": torch.tensor([0, 2, 0]).int()}, IndexError, "col: found the index 2"),

@@ -11,7 +11,7 @@ import gattn
 
 @st.composite
 def edge_lists(draw):
-    """A number of nodes and directed edges on it: loops, duplicates, isolated nodes, none at all."""
+    """A number of nodes and directed edges: loops, duplicates, isolated nodes, none at all."""
     count = draw(st.integers(0, 9))
     node = st.integers(0, max(count - 1, 0))
     edges = draw(st.lists(st.tuples(node, node), max_size=25 if count else 0))
@@ -103,7 +103,11 @@ def test_complete_is_refused_before_any_search():
         ({"shells": [3]}, ValueError, r"shells: found 3, expected an int in \[0, 2\]"),
         ({"num_nodes": 2}, IndexError, r"edge_index\[0\]: found the index 2, expected 0 <= index"),
         ({"edge_index": torch.rand(2, 3)}, TypeError, "edge_index: found dtype torch.float32"),
-        ({"edge_index": torch.zeros(3, 2, dtype=torch.int64)}, ValueError, "edge_index: found shape"),
+        (
+            {"edge_index": torch.zeros(3, 2, dtype=torch.int64)},
+            ValueError,
+            "edge_index: found shape",
+        ),
         ({"edge_index": [[0], [1]]}, TypeError, "edge_index: found list"),
     ],
 )

@@ -40,6 +40,7 @@ FILES = (
 def replace_layers() -> int:
     """Bind the drop-ins to every name that a module of PyG has for its layers; how many there were."""
     import torch_geometric.nn
+
     from gattn.nn import GATConv, GATv2Conv, TransformerConv
 
     ours = {layer.__base__: layer for layer in (GATConv, GATv2Conv, TransformerConv)}
@@ -66,14 +67,11 @@ def run(checkout: Path, arguments: list[str], peer: bool = False) -> int:
     return subprocess.call([*command, *map(str, files), *arguments], cwd=checkout, env=environment)
 
 
-if __name__ == "__main__":
-    with_peer = sys.argv[1:2] == ["--peer"]
-    rest = sys.argv[2:] if with_peer else sys.argv[1:]
-    sys.exit(run(Path(os.environ["PYG_TESTS"]), rest, with_peer))
-elif "pytest" in sys.modules and not __name__.startswith("tests.nn.test_"):
-    pass
-
-
 def pytest_configure() -> None:
     """Before PyG's test files import the layers."""
     replace_layers()
+
+
+if __name__ == "__main__":
+    with_peer = sys.argv[1:2] == ["--peer"]
+    sys.exit(run(Path(os.environ["PYG_TESTS"]), sys.argv[1 + with_peer :], with_peer))

@@ -86,7 +86,9 @@ def test_every_kind_of_graph_of_pyg_is_one_hop():
     made, x = layer(4, 3, heads=2, hop_bias=1), features(9, 4)
     edges = EDGES.unique(dim=1)
     expected = made(x, gattn.from_edge_index(edges, 9))
-    adjacency = torch.sparse_coo_tensor(edges.flip(0), torch.ones(edges.shape[1]), (9, 9), check_invariants=True)
+    adjacency = torch.sparse_coo_tensor(
+        edges.flip(0), torch.ones(edges.shape[1]), (9, 9), check_invariants=True
+    )
     for graph in (
         edges,
         edges.int(),
@@ -104,7 +106,10 @@ def test_two_node_sets_and_edge_features():
     edges = torch.stack([EDGES[0], EDGES[1] % 5])
     out = made((target, source), edges, edge_attr=features(30, 2))
     assert out.shape == (5, 6)
-    assert made.attention_weights((target, source), edges, edge_attr=features(30, 2)).shape == (30, 2)
+    assert made.attention_weights((target, source), edges, edge_attr=features(30, 2)).shape == (
+        30,
+        2,
+    )
     narrow = layer(4, 3, edge_dim=1)
     flat = narrow(features(9, 4), EDGES, edge_attr=features(30))
     torch.testing.assert_close(flat, narrow(features(9, 4), EDGES, edge_attr=features(30)[:, None]))
@@ -160,7 +165,8 @@ def test_lazy_copies_and_state():
 
 def test_inside_pygs_sequential_and_hetero():
     model = pyg.Sequential(
-        "x, graph", [(GraphAttention(4, 8), "x, graph -> x"), torch.nn.ReLU(), torch.nn.Linear(8, 2)]
+        "x, graph",
+        [(GraphAttention(4, 8), "x, graph -> x"), torch.nn.ReLU(), torch.nn.Linear(8, 2)],
     )
     assert model(torch.randn(9, 4), BALL).shape == (9, 2)
 

@@ -45,7 +45,9 @@ def test_reset_draws_everything_anew():
     model = AttentionGNN(3, 16, 1)
     before = {name: value.clone() for name, value in model.named_parameters()}
     model.reset_parameters()
-    changed = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    changed = {
+        name for name, value in model.named_parameters() if not torch.equal(value, before[name])
+    }
     assert {"lin_in.weight", "lin_out.weight", "blocks.0.attention.lin_query.weight"} <= changed
 
 
@@ -70,7 +72,9 @@ def test_gat_is_pygs_model_over_the_drop_ins(v2, jk):
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="hidden_channels: found 10, expected a multiple of heads = 4"):
+    with pytest.raises(
+        ValueError, match="hidden_channels: found 10, expected a multiple of heads = 4"
+    ):
         AttentionGNN(3, 10, 2)
     with pytest.raises(ValueError, match="num_layers: found 0"):
         AttentionGNN(3, 16, 0)

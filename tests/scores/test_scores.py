@@ -10,7 +10,15 @@ import gattn
 from gattn import scores
 from gattn.testing import check_score
 
-ALL = [scores.Dot, scores.ScaledDot, scores.General, scores.Cosine, scores.Additive, scores.GAT, scores.GATv2]
+ALL = [
+    scores.Dot,
+    scores.ScaledDot,
+    scores.General,
+    scores.Cosine,
+    scores.Additive,
+    scores.GAT,
+    scores.GATv2,
+]
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.nn import conv as pyg
 from torch_geometric.nn.conv import MessagePassing
+from torch_geometric.nn.dense.linear import Linear
 
 from gattn.forms import Additive
 from gattn.functional import form_weights
@@ -133,11 +134,11 @@ class GATConv(pyg.GATConv):
         return MessagePassing.edge_updater(self, edge_index, size=size, **kwargs)
 
 
-def _logits(lin: nn.Module, x: Tensor, att: Tensor, projected: Tensor | None) -> Tensor:
+def _logits(lin: Linear, x: Tensor, att: Tensor, projected: Tensor | None) -> Tensor:
     """a^T W x for every head, `[N, H, 1]`, from the projection only where W is out of reach."""
     if not handover.is_plain(lin) or lin.weight.dtype != att.dtype:
-        projected = lin(x).unflatten(-1, att.shape[1:]) if projected is None else projected
-        return (projected * att).sum(-1, keepdim=True)
+        heads = lin(x).unflatten(-1, att.shape[1:]) if projected is None else projected
+        return (heads * att).sum(-1, keepdim=True)
     weight = edges.initialized(lin, x).weight.unflatten(0, att.shape[1:])
     with torch.autocast(x.device.type, enabled=False):
         folded = torch.einsum("hci,hc->ih", weight, att[0])

@@ -73,7 +73,7 @@ def reasons(conv: MessagePassing, drop_in: type) -> list[str]:
 
 
 def edge_reasons(conv: Any, features: Tensor | None) -> list[str]:
-    """Why edge features need PyG's forward: ours takes them where they are multiplied by a weight."""
+    """Why edge features need PyG's forward: ours takes them only to multiply them by a weight."""
     if features is None:
         return []
     if conv.lin_edge is None:
