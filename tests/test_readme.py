@@ -2,9 +2,14 @@
 
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
+
+from gattn import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,6 +52,19 @@ def test_python_blocks_run(
     program.write_text(_program(page))
     runpy.run_path(str(program), run_name="__main__")
     assert capsys.readouterr().out == _shown(page)
+
+
+def _commands(page: Path) -> list[str]:
+    """The calls of the command line that a page shows."""
+    return re.findall(r"^gattn .*$", page.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", sorted({c for page in PAGES for c in _commands(page)}))
+def test_commands_parse(command: str) -> None:
+    called, words = typer.main.get_command(cli.app), shlex.split(command, comments=True)[1:]
+    while isinstance(called, TyperGroup):
+        called = called.commands[words.pop(0)]
+    called.make_context(command, words)
 
 
 def test_the_pages_that_teach_have_code() -> None:

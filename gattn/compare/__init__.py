@@ -12,6 +12,7 @@ from gattn.compare.models import SCORES as SCORES
 from gattn.compare.plot import heat_map as heat_map
 from gattn.compare.plot import reach as reach
 from gattn.compare.report import sentences as sentences
+from gattn.compare.report import write_report as write_report
 from gattn.compare.run import PRESETS as PRESETS
 from gattn.compare.run import Watcher as Watcher
 from gattn.compare.run import attainable_rows as attainable_rows
@@ -21,6 +22,7 @@ from gattn.compare.run import read_rows as read_rows
 from gattn.compare.run import run_study as run_study
 from gattn.compare.table import cells as cells
 from gattn.compare.table import markdown as markdown
+from gattn.compare.table import print_table as print_table
 from gattn.compare.table import rich_table as rich_table
 from gattn.compare.trial import Row as Row
 from gattn.compare.trial import Trial as Trial

@@ -12,7 +12,6 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,26 +71,37 @@ def heat_map(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path:
 def reach(rows: Iterable[Row], reference: Sequence[Row], path: str | os.PathLike[str]) -> Path:
     """Draw the test metric by breadth, and beside it what is attainable within so many hops.
 
+    A model of L layers and breadth k stands at L k hops, all that a node can learn of.
+
     Args:
         rows: of `read_rows`, on one dataset; only finished ones appear.
-        reference: of `attainable_rows`.
+        reference: of `attainable_rows`, at least one.
         path: the PNG to write.
 
     Raises:
         ValueError: no row is finished.
     """
     found = _finished(rows)
-    with _page(found, 4.0, Path(path)) as figure:
-        left, right = figure.subplots(1, 2, sharey=True)
-        for colour, line in zip(cycle(_LINES), grouped(found, ("breadth",)), strict=False):
-            _draw_line(left, line, colour, _line_label(line, found))
-        left.set(title="trained models", xlabel="breadth (hops that one layer looks)")
-        left.set_ylabel(f"test {title(found[0])} (%)")
-        left.set_xticks(sorted({cell.settings["breadth"] for cell in found}))
-        left.legend(frameon=False, loc="lower right")
-        _draw_reference(right, reference)
-        right.set(title="belief propagation, no labels", xlabel="radius (hops of counts it uses)")
+    with _page(found, 4.6, Path(path)) as figure:
+        axes = figure.subplots()
+        _draw_reference(axes, reference)
+        lines = grouped(found, ("breadth",))
+        for number, line in enumerate(lines):
+            shift = 0.12 * (number - (len(lines) - 1) / 2)
+            _draw_line(axes, line, _LINES[number % len(_LINES)], shift, _line_label(line, found))
+        _mark_reach(axes, found, {row["radius"] for row in reference})
+        axes.set(xlabel="hops within reach (a model: layers × breadth)")
+        axes.set(ylabel=f"test {title(found[0])} (%)")
+        axes.set_title("what is learnt by breadth, and what is attainable within reach")
+        axes.legend(frameon=False, loc="lower right")
+        axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
     return Path(path)
+
+
+def _reach(cell: Cell) -> int:
+    return cell.settings["breadth"] * cell.settings["layers"]
 
 
 def _finished(rows: Iterable[Row]) -> list[Cell]:
@@ -180,29 +190,32 @@ def _readable_on(colour: Sequence[float]) -> str:
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else _INK
 
 
-def _draw_line(axes: Axes, line: Sequence[Cell], colour: str, label: str) -> None:
-    breadths = [cell.settings["breadth"] for cell in line]
-    means = [100 * (cell.mean("test") or 0.0) for cell in line]
-    spreads = [100 * (cell.std("test") or 0.0) for cell in line]
-    axes.errorbar(breadths, means, yerr=spreads, color=colour, label=label, **_MARKS)
-    _tidy(axes)
-
-
 _MARKS: dict[str, Any] = {"marker": "o", "markersize": 5, "linewidth": 1.8, "capsize": 3}
 
 
+def _draw_line(axes: Axes, line: Sequence[Cell], colour: str, shift: float, label: str) -> None:
+    hops = [_reach(cell) + shift for cell in line]
+    means = [100 * (cell.mean("test") or 0.0) for cell in line]
+    spreads = [100 * (cell.std("test") or 0.0) for cell in line]
+    axes.errorbar(hops, means, yerr=spreads, color=colour, label=label, **_MARKS)
+
+
+def _mark_reach(axes: Axes, found: Sequence[Cell], radii: set[int]) -> None:
+    """Write under every tick the hops, and the breadth that reaches them."""
+    breadths: dict[int, set[int]] = {hops: set() for hops in radii}
+    for cell in found:
+        breadths.setdefault(_reach(cell), set()).add(cell.settings["breadth"])
+    names = [
+        f"\nbreadth {' or '.join(map(str, sorted(b)))}" if b else "" for b in breadths.values()
+    ]
+    axes.set_xticks(list(breadths), [f"{h}{n}" for h, n in zip(breadths, names, strict=True)])
+
+
 def _draw_reference(axes: Axes, reference: Sequence[Row]) -> None:
-    radii = [row["radius"] for row in reference]
-    means = [100 * row["mean"] for row in reference]
-    axes.errorbar(radii, means, yerr=[100 * row["std"] for row in reference], color=_INK, **_MARKS)
-    axes.set_xticks(radii)
-    _tidy(axes)
-
-
-def _tidy(axes: Axes) -> None:
-    axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    radii, means = zip(*((row["radius"], 100 * row["mean"]) for row in reference), strict=True)
+    spreads = [100 * row["std"] for row in reference]
+    label = "belief propagation, no labels: counts within so many hops"
+    axes.errorbar(radii, means, yerr=spreads, color=_INK, linestyle="--", label=label, **_MARKS)
 
 
 def _label(group: Sequence[Cell], found: Sequence[Cell]) -> str:

@@ -1,12 +1,38 @@
-"""What a study shows, in words, whatever it is: a function of its rows."""
+"""What a study shows, in words, whatever it is, and the files that show it: functions of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 
-from gattn.compare.table import Cell, cells, grouped, percent, title, varying
+from gattn.compare.plot import heat_map, reach
+from gattn.compare.table import Cell, cells, grouped, markdown, percent, title, varying
 from gattn.compare.trial import Row
+
+
+def write_report(
+    rows: Sequence[Row], out: Path, reference: Sequence[Row] = ()
+) -> tuple[list[str], list[Path]]:
+    """Write `table.md`, `heatmap.png` and, with a reference, `reach.png`.
+
+    Args:
+        rows: of `read_rows`.
+        out: a folder.
+        reference: of `attainable_rows`.
+
+    Returns:
+        The sentences that the page ends with, and the files.
+    """
+    said = sentences(rows, reference)
+    page = out / "table.md"
+    page.write_text(markdown(rows) + "\n" + "".join(f"- {s}\n" for s in said), encoding="utf-8")
+    written = [page]
+    if any(row["status"] == "ok" for row in rows):
+        written.append(heat_map(rows, out / "heatmap.png"))
+    if reference:
+        written.append(reach(rows, reference, out / "reach.png"))
+    return said, written
 
 
 def sentences(rows: Iterable[Row], reference: Sequence[Row] = ()) -> list[str]:

@@ -103,7 +103,7 @@ def grid(
 
 def run_study(
     trials: Sequence[Trial],
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None,
     *,
     root: str | os.PathLike[str] | None = None,
     device: str = "cpu",
@@ -114,7 +114,8 @@ def run_study(
 
     Args:
         trials: what to run, in this order.
-        out: a folder, made when missing; or a file of rows, when the name ends in `.jsonl`.
+        out: a folder, made when missing; a file of rows, when the name ends in `.jsonl`; None
+            keeps the rows in memory only.
         root: of the datasets, see `gattn.data.load`.
         device: where to train.
         checkpoints: a folder for one checkpoint per trial, named by its key; None writes none.
@@ -124,9 +125,12 @@ def run_study(
         OSError: `out` cannot be written; raised before any work.
         DatasetError: a dataset that cannot be had, also before any work.
     """
-    path, watcher = rows_file(out), watcher or Watcher()
-    check_writable(path)
-    rows = latest(read_rows(path))
+    watcher = watcher or Watcher()
+    path = None if out is None else rows_file(out)
+    rows: dict[str, Row] = {}
+    if path is not None:
+        check_writable(path)
+        rows = latest(read_rows(path))
     bench = _Bench(root)
     for trial in trials:
         bench.task(trial)
@@ -135,7 +139,8 @@ def run_study(
     for trial in pending:
         file = None if checkpoints is None else Path(checkpoints) / f"{trial.key()}.pt"
         row = _attempt(trial, bench, device, file, watcher)
-        append_row(path, row)
+        if path is not None:
+            append_row(path, row)
         rows[trial.key()] = row
         watcher.finished(trial, row)
     return [rows[trial.key()] for trial in trials]
@@ -195,18 +200,29 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def attainable_rows(rows: Iterable[Row], task: Task, rounds: Sequence[int]) -> list[Row]:
+def attainable_rows(
+    rows: Sequence[Row],
+    trial: Trial,
+    root: str | os.PathLike[str] | None = None,
+    rounds: Sequence[int] = (1, 2, 3, 4, 5),
+) -> list[Row]:
     """Return what belief propagation reaches, by radius, on the test nodes of the rows' splits.
 
     Args:
-        rows: of a study on `task`.
-        task: a minesweeper task.
+        rows: of a study.
+        trial: one of its trials, for its dataset.
+        root: of the datasets, see `gattn.data.load`.
         rounds: of belief propagation; t rounds see 2 t - 1 hops.
 
     Returns:
-        Rows with `rounds`, `radius` (hops), `mean` and `std` over the splits (fractions).
+        Rows with `rounds`, `radius` (hops), `mean` and `std` over the splits (fractions); none
+        where nothing is known: off minesweeper, on several boards, before a row is finished.
     """
+    boards = {(row["dataset"], row["options"]) for row in rows}
     splits = sorted({row["split"] for row in rows if row["status"] == "ok"})
+    if not splits or len(boards) > 1 or not trial.dataset.startswith("minesweeper"):
+        return []
+    task = load_task(trial, root)
     masks = ("train_mask", "val_mask", "test_mask")
     task = replace(task, **{name: getattr(task, name)[:, splits] for name in masks})
     return [row._asdict() for row in attainable_auc(task, rounds=rounds)]

@@ -107,6 +107,17 @@ def rich_table(rows: Iterable[Row]) -> Table:
     return table
 
 
+def print_table(rows: Iterable[Row]) -> None:
+    """Print the table to the terminal, in its width.
+
+    Args:
+        rows: of `read_rows`.
+    """
+    from rich.console import Console
+
+    Console().print(rich_table(rows))
+
+
 LEGEND = (
     "test: mean ± standard deviation over seeds, at the epoch with the best validation metric; "
     "s / epoch: median within a run, training step and evaluation; "

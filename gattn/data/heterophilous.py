@@ -41,7 +41,8 @@ def heterophilous(
         DatasetError: if the file is missing or damaged.
     """
     folder = fetch(raw_files(stem), root, download)
-    with reading(folder), np.load(folder / f"{stem}.npz") as raw:
+    path = folder / f"{stem}.npz"
+    with reading(folder), path.open("rb") as file, np.load(file) as raw:
         x, y = torch.from_numpy(raw["node_features"]).float(), raw["node_labels"]
         edges = torch.from_numpy(raw["edges"]).long().t()
         train, val, test = (_mask(raw[f"{part}_masks"]) for part in ("train", "val", "test"))

@@ -62,7 +62,7 @@ def test_an_unknown_file_loads_when_told_to(real_data, tmp_path):
     shutil.copytree(real_data / files.folder, tmp_path / files.folder, copy_function=shutil.copy)
     index = tmp_path / files.folder / "ind.cora.test.index"
     index.chmod(0o644)
-    index.write_text(index.read_text() + "\n")
+    index.write_text(index.read_text().replace("\n", " \n"))
     with pytest.raises(DatasetError, match=r"ind\.cora\.test\.index: found sha256"):
         load("cora", tmp_path)
     task = load("cora", tmp_path, verify=False)

@@ -63,7 +63,9 @@ def same_call(peer: Any, ours: Any, x: Any, *args: Any, inputs: tuple = (), **kw
     ]
     for one, other in zip(*grads, strict=True):
         zero = one is None or other is None
-        close(*((t if t is not None else torch.zeros(())).sum() if zero else t for t in (other, one)))
+        close(
+            *((t if t is not None else torch.zeros(())).sum() if zero else t for t in (other, one))
+        )
 
 
 def own_forward_runs(ours: Any) -> Any:

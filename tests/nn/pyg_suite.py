@@ -38,7 +38,7 @@ FILES = (
 
 
 def replace_layers() -> int:
-    """Bind the drop-ins to every name that a module of PyG has for its layers; how many there were."""
+    """Bind the drop-ins to every name that PyG has for its layers; how many names there were."""
     import torch_geometric.nn
 
     from gattn.nn import GATConv, GATv2Conv, TransformerConv

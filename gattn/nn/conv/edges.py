@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.nn.dense.linear import Linear
@@ -15,7 +16,6 @@ from torch_geometric.utils import (
     add_self_loops,
     is_torch_sparse_tensor,
     remove_self_loops,
-    to_edge_index,
 )
 from torch_geometric.utils.sparse import set_sparse_value
 
@@ -28,6 +28,17 @@ Size = tuple[int, int] | None
 def is_sparse_tensor(edge_index: Any) -> bool:
     """It is a `torch_sparse.SparseTensor`."""
     return isinstance(edge_index, SparseTensor)
+
+
+def for_pyg(edge_index: Any) -> Any:
+    """The edges for PyG's forward, which takes the single numbers of a `SparseTensor` as features.
+
+    Only the general form of PyG's methods does, which the drop-ins use; its generated code ignores
+    them.
+    """
+    if is_sparse_tensor(edge_index) and features_of(edge_index, None) is None:
+        return edge_index.set_value(None, layout="coo")
+    return edge_index
 
 
 def with_self_loops(
@@ -69,7 +80,13 @@ def one_hop(edge_index: Any, source: Tensor, target: Tensor | None, size: Size =
         num_targets = target.shape[0]
     else:
         num_targets = source.shape[0] if wanted[1] is None else wanted[1]
-    return from_edge_index(plain_edge_index(edge_index), (source.shape[0], num_targets))
+    return from_edge_index(_plain(edge_index), (source.shape[0], num_targets))
+
+
+def _plain(edge_index: Any) -> Tensor:
+    # PyG's conversion of a COO tensor marks it in place, which a backward pass may refuse.
+    coo = isinstance(edge_index, Tensor) and edge_index.layout == torch.sparse_coo
+    return edge_index._indices().flip(0) if coo else plain_edge_index(edge_index)
 
 
 def _size_of(edge_index: Any, size: Size) -> tuple[int | None, int | None]:
@@ -83,21 +100,25 @@ def _size_of(edge_index: Any, size: Size) -> tuple[int | None, int | None]:
 def features_of(edge_index: Any, edge_attr: Tensor | None) -> Tensor | None:
     """The features that PyG gives the edges: `edge_attr`, else the values of a sparse adjacency.
 
-    One number for each edge is a feature in a `SparseTensor` only; in a `torch.sparse` adjacency
-    it merely says that there is an edge.
+    A single number for each edge of a sparse adjacency merely says that there is an edge.
 
     Raises:
         ValueError: `edge_attr` and `edge_index` do not have the same number of edges.
     """
-    if is_sparse_tensor(edge_index):
-        return edge_index.coo()[2] if edge_attr is None else edge_attr
-    if is_torch_sparse_tensor(edge_index):
-        values = to_edge_index(edge_index)[1]
-        return edge_attr if edge_attr is not None else values if values.dim() > 1 else None
-    if edge_attr is not None and edge_attr.shape[0] != edge_index.shape[1]:
+    sparse = is_sparse_tensor(edge_index) or is_torch_sparse_tensor(edge_index)
+    if edge_attr is None and sparse:
+        values = _values_of(edge_index)
+        return values if values is not None and values.dim() > 1 else None
+    if edge_attr is not None and not sparse and edge_attr.shape[0] != edge_index.shape[1]:
         rows, edges = edge_attr.shape[0], edge_index.shape[1]
         raise ValueError(f"edge_attr: found {rows} rows, expected {edges}, one for each edge")
     return edge_attr
+
+
+def _values_of(adjacency: Any) -> Tensor | None:
+    if is_sparse_tensor(adjacency):
+        return adjacency.coo()[2]
+    return adjacency._values() if adjacency.layout == torch.sparse_coo else adjacency.values()
 
 
 def edge_weight(lin_edge: Linear, features: Tensor, heads: int) -> Tensor:
@@ -117,5 +138,13 @@ def with_weights(edge_index: Any, weights: Tensor) -> Any:
     if is_sparse_tensor(edge_index):
         return edge_index.set_value(weights, layout="coo")
     if is_torch_sparse_tensor(edge_index):
-        return set_sparse_value(edge_index, weights), weights
+        return set_sparse_value(_marked(edge_index), weights), weights
     return edge_index, weights
+
+
+def _marked(adjacency: Tensor) -> Tensor:
+    """The adjacency, as one that PyG takes its indices from."""
+    if adjacency.layout != torch.sparse_coo:
+        return adjacency
+    indices, values = adjacency._indices(), adjacency._values()
+    return torch.sparse_coo_tensor(indices, values, adjacency.shape, is_coalesced=True)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.nn import conv as pyg
-from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.nn.dense.linear import Linear
 
 from gattn.forms import Additive
@@ -65,6 +64,7 @@ class GATConv(pyg.GATConv):
         if handover.hands_over(
             self, GATConv, self._reasons(edge_index, edge_attr, return_attention_weights)
         ):
+            edge_index = edges.for_pyg(edge_index)
             return super().forward(x, edge_index, edge_attr, size, return_attention_weights)  # type: ignore[call-overload]
         source, target = nodes.pair_of(x)
         residual = None if self.res is None or target is None else self.res(target)
@@ -120,18 +120,17 @@ class GATConv(pyg.GATConv):
             folded = torch.einsum("fhc,hc->fh", weight, self.att_edge[0])
         return {"pair_features": features, "pair_weight": folded[:, :, None]}
 
-    def propagate(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
-        """PyG's, in its general form.
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        handover.keep_entries(cls)
 
-        PyG replaces the inherited method by code generated for a class, which it finds by the name
-        of the class and which knows neither explain mode nor this class. It leaves a method alone
-        that a class defines itself.
-        """
-        return MessagePassing.propagate(self, edge_index, size=size, **kwargs)
+    def propagate(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
+        """PyG's, kept from being replaced: see `handover.keep_entries`."""
+        return handover.propagate(self, edge_index, size, kwargs)
 
     def edge_updater(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
-        """PyG's, in its general form: as `propagate`."""
-        return MessagePassing.edge_updater(self, edge_index, size=size, **kwargs)
+        """PyG's, kept from being replaced: see `handover.keep_entries`."""
+        return handover.edge_updater(self, edge_index, size, kwargs)
 
 
 def _logits(lin: Linear, x: Tensor, att: Tensor, projected: Tensor | None) -> Tensor:

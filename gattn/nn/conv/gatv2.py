@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.nn import conv as pyg
-from torch_geometric.nn.conv import MessagePassing
 
 from gattn.forms import Additive
 from gattn.functional import form_weights
@@ -56,6 +55,7 @@ class GATv2Conv(pyg.GATv2Conv):
         if handover.hands_over(
             self, GATv2Conv, self._reasons(edge_index, edge_attr, return_attention_weights)
         ):
+            edge_index = edges.for_pyg(edge_index)
             return super().forward(x, edge_index, edge_attr, return_attention_weights)  # type: ignore[call-overload]
         source, target = nodes.full_pair_of(x)
         residual = None if self.res is None else self.res(target)
@@ -92,10 +92,14 @@ class GATv2Conv(pyg.GATv2Conv):
         weight = edges.edge_weight(self.lin_edge, features, self.heads)
         return {"pair_features": features, "pair_weight": weight}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        handover.keep_entries(cls)
+
     def propagate(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
-        """PyG's, in its general form: see `GATConv.propagate`."""
-        return MessagePassing.propagate(self, edge_index, size=size, **kwargs)
+        """PyG's, kept from being replaced: see `handover.keep_entries`."""
+        return handover.propagate(self, edge_index, size, kwargs)
 
     def edge_updater(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
-        """PyG's, in its general form: see `GATConv.propagate`."""
-        return MessagePassing.edge_updater(self, edge_index, size=size, **kwargs)
+        """PyG's, kept from being replaced: see `handover.keep_entries`."""
+        return handover.edge_updater(self, edge_index, size, kwargs)

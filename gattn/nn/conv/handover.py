@@ -61,8 +61,7 @@ def reasons(conv: MessagePassing, drop_in: type) -> list[str]:
     """Why PyG's forward has to run, as far as the layer itself tells."""
     found = ["explain mode is on"] if conv.explain else []
     found += [f"a hook on {name} is registered" for name in _HOOKED if _hooked(conv, name)]
-    found += [f"{name} is overridden" for name in _STEPS if _steps_differ(conv, drop_in, name)]
-    found += [f"{name} is overridden" for name in _ENTRIES if _redefined(conv, drop_in, name)]
+    found += [f"{name} is overridden" for name in _overridden(conv, drop_in)]
     if type(conv.aggr_module) is not SumAggregation:
         found.append(f"aggr is {conv.aggr!r}, not 'add'")
     for name, default in _DEFAULTS.items():
@@ -102,17 +101,39 @@ def _hooked(conv: MessagePassing, name: str) -> bool:
     return any(getattr(conv, f"_{name}_forward_{kind}") for kind in ("pre_hooks", "hooks"))
 
 
-def _steps_differ(conv: MessagePassing, drop_in: type, name: str) -> bool:
-    return name in vars(conv) or getattr(type(conv), name) is not getattr(drop_in.__base__, name)
+def _overridden(conv: MessagePassing, drop_in: type) -> list[str]:
+    # PyG itself binds `propagate` to an instance when explain mode is switched.
+    found = [name for name in _STEPS if name in vars(conv)]
+    for names, owner in ((_STEPS, drop_in.__base__), (_ENTRIES, drop_in)):
+        found += [n for n in names if getattr(type(conv), n) is not getattr(owner, n)]
+    return found
 
 
-def _redefined(conv: MessagePassing, drop_in: type, name: str) -> bool:
-    """A class between the layer's and the drop-in defines the entry point itself."""
-    for cls in type(conv).__mro__:
-        if cls is drop_in:
-            return False
-        defined = vars(cls).get(name)
-        # PyG replaces an inherited entry point by generated code and keeps the inherited one.
-        if defined is not None and defined is vars(cls).get(f"_orig_{name}", defined):
-            return True
-    return False
+def keep_entries(subclass: type) -> None:
+    """Have a subclass of a drop-in define `propagate` and `edge_updater` itself, as they are.
+
+    PyG replaces what a class inherits there by generated code, which knows no explain mode and
+    which it finds again by the name of the class alone. It leaves a class's own definition alone.
+    """
+    for name in _ENTRIES:
+        setattr(subclass, name, getattr(subclass, name))
+
+
+def propagate(conv: Any, edge_index: Any, size: Any, kwargs: dict[str, Any]) -> Tensor:
+    """PyG's `propagate` in its general form."""
+    general = conv.explain or conv.decomposed_layers != 1
+    kwargs = kwargs if general else _as_generated(conv, kwargs)
+    return MessagePassing.propagate(conv, edge_index, size=size, **kwargs)
+
+
+def edge_updater(conv: Any, edge_index: Any, size: Any, kwargs: dict[str, Any]) -> Tensor:
+    """PyG's `edge_updater` in its general form."""
+    return MessagePassing.edge_updater(conv, edge_index, size=size, **_as_generated(conv, kwargs))
+
+
+def _as_generated(conv: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    # PyG's layers run generated code, where the neighbour takes the first of a pair whatever the
+    # flow is. In the general form it takes the second where the flow is reversed.
+    if conv.flow == "source_to_target":
+        return kwargs
+    return {name: v[::-1] if isinstance(v, tuple) else v for name, v in kwargs.items()}

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.nn import conv as pyg
-from torch_geometric.nn.conv import MessagePassing
 
 from gattn.forms import Multiplicative
 from gattn.functional import form_weights
@@ -59,6 +58,7 @@ class TransformerConv(pyg.TransformerConv):
         """
         features = edges.features_of(edge_index, edge_attr)
         if handover.hands_over(self, TransformerConv, self._reasons(features)):
+            edge_index = edges.for_pyg(edge_index)
             return super().forward(x, edge_index, edge_attr, return_attention_weights)  # type: ignore[call-overload]
         source, target = nodes.full_pair_of(x)
         query = nodes.heads_of(self, self.lin_query(target))
@@ -100,9 +100,13 @@ class TransformerConv(pyg.TransformerConv):
         gate = self.lin_beta(torch.cat([out, root, out - root], dim=-1)).sigmoid()
         return gate * root + (1 - gate) * out
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        handover.keep_entries(cls)
+
     def propagate(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
-        """PyG's, in its general form: see `GATConv.propagate`."""
-        return MessagePassing.propagate(self, edge_index, size=size, **kwargs)
+        """PyG's, kept from being replaced: see `handover.keep_entries`."""
+        return handover.propagate(self, edge_index, size, kwargs)
 
 
 def _softmax_dtype(value: Tensor) -> torch.dtype:

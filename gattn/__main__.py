@@ -1,0 +1,5 @@
+"""`python -m gattn` is `gattn`."""
+
+from gattn.cli import main
+
+main()

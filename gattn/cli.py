@@ -1,0 +1,444 @@
+"""The command line: `gattn train`, `gattn compare`, `gattn data`.
+
+Options that take several values take them in any form: `--breadth 1 2 3`, `--breadth 1,2,3`,
+`--breadth 1 --breadth 2 --breadth 3`. Whatever goes wrong on purpose ends as one line on stderr,
+with exit code 2 for arguments that cannot be meant and 1 for work that could not be done.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from gattn.compare import Row, Trial
+    from gattn.data import Task
+
+# What commands do imports PyG, which takes seconds: inside them, so that help is there at once.
+
+MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
+SCORES = "dot, scaled_dot, general, cosine, additive, gat, gatv2"
+NORMALIZERS = "softmax, sparsemax, entmax15, sigmoid, top4, top8, top16, hard"
+TUNED = "[dim]\\[default: the model's usual][/dim]"
+
+SETTINGS = (
+    *("layers", "hidden", "heads", "dropout"),
+    *("epochs", "lr", "weight_decay", "optimizer", "patience"),
+)
+"""Options that are a trial's settings of the same name."""
+
+
+class Spaced(TyperCommand):
+    """A command whose repeatable options take several values at once: `--breadth 1 2 3`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write such an option out, once per value, and parse as usual."""
+        options = [param for param in self.params if getattr(param, "multiple", False)]
+        names = {name for param in options for name in param.opts}
+        return super().parse_args(ctx, spread(args, names))
+
+
+def spread(arguments: Sequence[str], names: set[str]) -> list[str]:
+    """Repeat each of the named options before each of its values.
+
+    `--breadth 1 2 --lr 1` becomes `--breadth 1 --breadth 2 --lr 1`; a negative number is a value.
+
+    Args:
+        arguments: of the command line.
+        names: of options that take several values, such as `--breadth`.
+    """
+    out: list[str] = []
+    option, taken = "", True
+    for argument in arguments:
+        if argument.startswith("-") and not _is_number(argument):
+            name, equals, _ = argument.partition("=")
+            option, taken = (name, bool(equals)) if name in names else ("", True)
+            out.append(argument)
+        else:
+            out += [option, argument] if option and taken else [argument]
+            taken = True
+    return out
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.split(",")[0])
+    except ValueError:
+        return False
+    return True
+
+
+class UsageError(ValueError):
+    """Arguments that cannot be meant; the exit code is 2."""
+
+
+def _about(panel: str | None, text: str, **more: Any) -> Any:
+    return typer.Option(help=text, rich_help_panel=panel, **more)
+
+
+_model = partial(_about, "Model")
+_training = partial(_about, "Training")
+_study = partial(_about, "Study")
+_NUMBERS = "several: 1 2 3, or 1,2,3"
+
+Root = Annotated[
+    Path | None,
+    _about(None, "Folder of the datasets, in PyG's layout.", show_default="~/.cache/gattn"),
+]
+Option = Annotated[
+    list[str] | None,
+    _about(
+        None, "Options of the dataset, such as size=40 for minesweeper.", metavar="NAME=VALUE..."
+    ),
+]
+Layers = Annotated[int | None, _model(f"Layers. {TUNED}")]
+Hidden = Annotated[
+    int | None, _model(f"Width; for all but attention the channels of one head. {TUNED}")
+]
+Heads = Annotated[int | None, _model(f"Heads. {TUNED}")]
+Dropout = Annotated[float | None, _model(f"Dropout. {TUNED}")]
+Epochs = Annotated[int | None, _training(f"Epochs. {TUNED}")]
+Lr = Annotated[float | None, _training(f"Learning rate. {TUNED}")]
+Decay = Annotated[float | None, _training(f"Weight decay. {TUNED}")]
+Optimizer = Annotated[str | None, _training(f"adam or adamw. {TUNED}")]
+Patience = Annotated[
+    int | None,
+    _training(
+        "Stop after so many epochs without a better validation metric.", show_default="never"
+    ),
+]
+FirstSeed = Annotated[int, _study("The first seed; the others follow.")]
+Checkpoints = Annotated[
+    Path | None,
+    _study(
+        "Folder of checkpoints: a killed training continues from its own.",
+        show_default="none are written",
+    ),
+]
+Device = Annotated[str, _study("cpu, cuda or cuda:1.")]
+Threads = Annotated[int | None, _study("Threads of torch on the CPU.", show_default="torch's")]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Attention over k-hop neighbourhoods, with two dials: breadth (how far a node looks) and "
+    "depth (how many nested attentions one layer applies).",
+)
+data_app = typer.Typer(no_args_is_help=True, help="List and show datasets.")
+app.add_typer(data_app, name="data")
+
+
+@app.command(cls=Spaced)
+def train(
+    ctx: typer.Context,
+    dataset: Annotated[str, _about(None, "A name of `gattn data list`.")],
+    root: Root = None,
+    option: Option = None,
+    model: Annotated[str, _model(f"{MODELS}.")] = "attention",
+    breadth: Annotated[int, _model("Hops that a node looks.")] = 1,
+    depth: Annotated[int, _model("Nested attentions of a layer, 1 or 2.")] = 1,
+    score: Annotated[str | None, _model(f"{SCORES}. {TUNED}")] = None,
+    normalizer: Annotated[str | None, _model(f"{NORMALIZERS}. {TUNED}")] = None,
+    layers: Layers = None,
+    hidden: Hidden = None,
+    heads: Heads = None,
+    dropout: Dropout = None,
+    epochs: Epochs = None,
+    lr: Lr = None,
+    weight_decay: Decay = None,
+    optimizer: Optimizer = None,
+    patience: Patience = None,
+    seeds: Annotated[int, _study("How many seeds.")] = 1,
+    first_seed: FirstSeed = 0,
+    out: Annotated[
+        Path | None,
+        _study(
+            "Where the rows go: a folder, or a file that ends in .jsonl. Seeds that are there are "
+            "not trained again.",
+            show_default="nowhere",
+        ),
+    ] = None,
+    checkpoints: Checkpoints = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Train one model over several seeds, and print mean ± standard deviation.
+
+    Where a dataset has several splits, seed s takes split s modulo their number.
+    """
+    from gattn.compare import grid, print_table
+
+    with _arguments():
+        named = {"score": score, "normalizer": normalizer}
+        trials = grid(
+            dataset=[dataset],
+            model=[model],
+            breadth=[breadth],
+            depth=[depth],
+            **{name: [value] for name, value in named.items() if value is not None},
+            options=_options(option or []),
+            seeds=seeds,
+            first_seed=first_seed,
+            **_settings(ctx, {}),
+        )
+        _prepare(device, threads)
+    rows = _run(trials, out, root, device, checkpoints)
+    print_table(rows)
+    _fail_if_failed(rows)
+
+
+@app.command(cls=Spaced)
+def compare(
+    ctx: typer.Context,
+    out: Annotated[Path, _about(None, "Folder of rows (trials.jsonl), table.md and figures.")],
+    preset: Annotated[
+        str | None, _about(None, "A ready-made study, demo; what is given besides changes it.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, _about(None, "Names of `gattn data list`.", metavar="NAME...")
+    ] = None,
+    root: Root = None,
+    option: Option = None,
+    model: Annotated[
+        list[str] | None, _model(f"{MODELS}.", metavar="NAME...", show_default="attention")
+    ] = None,
+    breadth: Annotated[
+        list[str] | None,
+        _model(f"Hops that a node looks; {_NUMBERS}.", metavar="INTEGER...", show_default="1"),
+    ] = None,
+    depth: Annotated[
+        list[str] | None,
+        _model(f"Nested attentions; {_NUMBERS}.", metavar="INTEGER...", show_default="1"),
+    ] = None,
+    score: Annotated[list[str] | None, _model(f"{SCORES}. {TUNED}", metavar="NAME...")] = None,
+    normalizer: Annotated[
+        list[str] | None, _model(f"{NORMALIZERS}. {TUNED}", metavar="NAME...")
+    ] = None,
+    layers: Layers = None,
+    hidden: Hidden = None,
+    heads: Heads = None,
+    dropout: Dropout = None,
+    epochs: Epochs = None,
+    lr: Lr = None,
+    weight_decay: Decay = None,
+    optimizer: Optimizer = None,
+    patience: Patience = None,
+    seeds: Annotated[int | None, _study("How many seeds.", show_default="1")] = None,
+    first_seed: FirstSeed = 0,
+    checkpoints: Checkpoints = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Train every combination of breadth and depth; print a table and draw heat maps.
+
+    One JSON line per finished trial is appended to OUT/trials.jsonl. The same call again skips
+    what is finished, so a study that was stopped goes on; failed trials are tried again. Table and
+    figures show all rows of the file.
+    """
+    from gattn.compare import attainable_rows, grid, print_table, read_rows, write_report
+
+    with _arguments():
+        study = _preset(preset)
+        study |= _given(ctx, ("dataset", "model", "score", "normalizer"))
+        for name in ("breadth", "depth"):
+            study |= {k: _whole(k, v) for k, v in _given(ctx, (name,)).items()}
+        study |= {"options": _options(option)} if option else {}
+        study |= {"seeds": seeds} if seeds is not None else {}
+        if "dataset" not in study:
+            raise UsageError("--dataset: found none, expected a name of `gattn data list`")
+        if out.suffix == ".jsonl":
+            raise UsageError(f"--out: found the file {out}, expected a folder")
+        trials = grid(**_settings(ctx, study), first_seed=first_seed)
+        _prepare(device, threads)
+    _run(trials, out, root, device, checkpoints)
+    rows = read_rows(out / "trials.jsonl")
+    print_table(rows)
+    said, written = write_report(rows, out, attainable_rows(rows, trials[0], root))
+    typer.echo("\n".join(said) + f"\n\nwritten: {', '.join(map(str, written))}")
+    _fail_if_failed(rows)
+
+
+@data_app.command("list")
+def list_datasets() -> None:
+    """Print the names of all datasets, one per line."""
+    from gattn.data import NAMES
+
+    typer.echo("\n".join(NAMES))
+
+
+@data_app.command("show", cls=Spaced)
+def show_dataset(
+    name: Annotated[str, typer.Argument(help="A name of `gattn data list`.")],
+    root: Root = None,
+    option: Option = None,
+) -> None:
+    """Load a dataset and print its sizes, its classes and its splits."""
+    from gattn.data import load
+
+    with _arguments():
+        options = _options(option or [])
+    for title, text in _facts(load(name, root, **dict(options))).items():
+        typer.echo(f"{title:<10} {text}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Args:
+        arguments: without the program's name; None takes those of the process.
+    """
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: without the program's name.
+    """
+    try:
+        return app(args=list(arguments), prog_name="gattn", standalone_mode=False) or 0
+    except _CLICK_ERROR as error:
+        return _refuse(error.format_message(), error.exit_code)
+    except UsageError as error:
+        return _refuse(str(error), 2)
+    except (ValueError, TypeError, IndexError, OSError) as error:
+        return _refuse(str(error), 1)
+
+
+# typer comes with a click of its own, or uses the installed one: this is the error of either.
+_CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
+
+
+def _refuse(message: str, code: int) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+@contextmanager
+def _arguments() -> Iterator[None]:
+    """Arguments that our own checks refuse are errors of usage."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _given(ctx: typer.Context, names: Sequence[str]) -> dict[str, Any]:
+    """Return those of the named options that were given, several values split at commas."""
+    values = {name: ctx.params[name] for name in names if ctx.params[name]}
+    return {name: [part for text in v for part in text.split(",")] for name, v in values.items()}
+
+
+def _settings(ctx: typer.Context, study: dict[str, Any]) -> dict[str, Any]:
+    chosen = {name: ctx.params[name] for name in SETTINGS if ctx.params[name] is not None}
+    return {**study, **chosen}
+
+
+def _whole(name: str, values: Sequence[str]) -> list[int]:
+    try:
+        return [int(value) for value in values]
+    except ValueError:
+        found = " ".join(values)
+        raise UsageError(f"--{name}: found {found!r}, expected whole numbers: 1 2 3") from None
+
+
+def _options(texts: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """Return `size=40` as `("size", 40)`; values are JSON where they can be, else text."""
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise UsageError(f"--option: found {name!r}, expected name=value, such as size=40")
+    return tuple((name, _value(value)) for name, _, value in pairs)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _preset(name: str | None) -> dict[str, Any]:
+    from gattn.compare import PRESETS
+
+    if name is not None and name not in PRESETS:
+        raise UsageError(f"--preset: found {name!r}, expected one of {', '.join(PRESETS)}")
+    return {} if name is None else dict(PRESETS[name])
+
+
+def _prepare(device: str, threads: int | None) -> None:
+    """Check the device and set torch's threads."""
+    import torch
+
+    if device != "cpu" and not device.startswith("cuda"):
+        raise UsageError(f"--device: found {device!r}, expected cpu or cuda")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise UsageError(f"--device: found {device!r}, but torch sees no CUDA device, expected cpu")
+    if threads is not None:
+        if threads < 1:
+            raise UsageError(f"--threads: found {threads}, expected at least 1")
+        torch.set_num_threads(threads)
+
+
+def _run(
+    trials: Sequence[Trial],
+    out: Path | None,
+    root: Path | None,
+    device: str,
+    checkpoints: Path | None,
+) -> list[Row]:
+    """Run the trials under a progress bar; Ctrl-C says what is kept and exits with 130."""
+    from gattn.compare import progress_bar, run_study
+
+    try:
+        with progress_bar() as watcher:
+            return run_study(
+                trials, out, root=root, device=device, checkpoints=checkpoints, watcher=watcher
+            )
+    except KeyboardInterrupt:
+        kept = "nothing was kept (no --out)" if out is None else f"finished trials are in {out}"
+        print(f"interrupted: {kept}; the same command goes on with the rest", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _fail_if_failed(rows: Sequence[Row]) -> None:
+    latest = {row["key"]: row for row in rows}.values()
+    failed = [row for row in latest if row["status"] != "ok"]
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(latest)} trials failed: {failed[-1]['reason']}")
+
+
+def _facts(task: Task) -> dict[str, str]:
+    """What there is to know about a dataset, in words."""
+    classes = ", ".join(map(str, task.y.bincount(minlength=task.num_classes).tolist()))
+    masks = {"train": task.train_mask, "val": task.val_mask, "test": task.test_mask}
+    sizes = {part: mask.sum(dim=0) for part, mask in masks.items()}
+    splits = ", ".join(f"{part} {_range(size)}" for part, size in sizes.items())
+    source, target = task.edge_index
+    same = (task.y[source] == task.y[target]).double().mean().item() if len(source) else 0.0
+    return {
+        "name": task.name,
+        "nodes": f"{task.num_nodes:,}",
+        "edges": f"{task.edge_index.size(1):,} (each direction counts)",
+        "same class": f"{same:.3f} of the edges",
+        "features": f"{task.x.size(1):,}",
+        "classes": f"{task.num_classes} ({classes} nodes)",
+        "splits": f"{task.num_splits} ({splits})",
+        "metric": task.metric,
+    }
+
+
+def _range(sizes: Any) -> str:
+    low, high = int(sizes.min()), int(sizes.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,89 @@
+"""Tables: means and spreads by hand, cells, what failed."""
+
+import statistics
+
+import pytest
+from rich.console import Console
+
+from gattn.compare import cells, markdown, print_table, rich_table
+from gattn.compare.table import common, varying
+
+
+def lines(rows):
+    return [line for line in markdown(rows).splitlines() if line.startswith("|")]
+
+
+def test_a_cell_is_all_seeds_of_one_setting(study):
+    found = cells(study)
+    order = [(c.settings["depth"], c.settings["breadth"]) for c in found]
+    assert order == [(d, b) for d in (1, 2) for b in (1, 2, 3)]
+    assert all(len(cell.rows) == 2 for cell in found)
+    assert found[0].mean("test") == pytest.approx(0.77)
+    assert found[0].std("test") == pytest.approx(statistics.stdev([0.76, 0.78]))
+
+
+def test_the_last_row_of_a_key_counts(study):
+    again = {**study[0], "test": 0.5}
+    failed = {k: v for k, v in study[1].items() if k not in ("val", "test")}
+    rows = [{**failed, "status": "failed", "reason": "wild"}, *study, again]
+    found = cells(rows)
+    assert all(len(cell.rows) == 2 and not cell.reasons for cell in found)
+    assert 0.5 in [row["test"] for cell in found for row in cell.rows]
+
+
+def test_markdown_has_a_line_per_cell_and_marks_the_best(study):
+    table = lines(study)
+    assert len(table) == 2 + 6
+    assert table[0].startswith("| breadth | depth | seeds | test ROC AUC (%) |")
+    assert table[2] == ("| 1 | 1 | 2 | 77.00 ± 1.41 | 78.00 ± 1.41 | 0.050 | 1 | 1,000 | 1,234 |")
+    assert [line for line in table if "**" in line] == [table[-1]]
+    assert "**89.00 ± 1.41**" in table[-1]
+
+
+def test_best_is_what_validation_says(study):
+    for row in study:
+        row["val"] = 1 - row["val"]
+    assert "**" in lines(study)[2]
+
+
+def test_settings_that_all_share_stand_above_and_others_in_columns(study):
+    assert "minesweeper size=8, model attention, score scaled_dot" in markdown(study)
+    changed = [{**row, "key": f"{row['key']}x", "lr": 0.5} for row in study]
+    table = lines([*study, *changed])
+    assert table[0].startswith("| breadth | depth | lr |")
+    assert len(table) == 2 + 12
+    assert varying(cells([*study, *changed])) == ["breadth", "depth", "lr"]
+    assert "lr" not in common(cells([*study, *changed]))
+
+
+def test_failed_trials_say_why(study):
+    gone = ("val", "test", "pairs", "parameters", "seconds_per_epoch", "peak_memory_bytes")
+    rows = [
+        {k: v for k, v in row.items() if k not in gone}
+        | {"status": "failed", "reason": "out of | memory"}
+        if row["breadth"] == 3 and (row["depth"] == 2 or row["seed"] == 0)
+        else row
+        for row in study
+    ]
+    table = lines(rows)
+    assert table[-1] == "| 3 | 2 | 0 | 2 failed: out of \\| memory | - | - | - | - | - |"
+    assert "88.00** (1 failed: out of \\| memory)" in table[4]
+
+
+def test_one_seed_has_no_spread_and_no_memory_is_a_dash(study):
+    rows = [{**row, "peak_memory_bytes": None} for row in study if row["seed"] == 0]
+    assert lines(rows)[2] == "| 1 | 1 | 1 | 76.00 | 77.00 | 0.050 | - | 1,000 | 1,234 |"
+
+
+def test_no_rows_are_no_error():
+    assert "no rows" in markdown([])
+
+
+def test_the_terminal_shows_the_same(study, capsys):
+    console = Console(width=200, record=True)
+    console.print(rich_table(study))
+    text = console.export_text()
+    assert "77.00 ± 1.41" in text
+    assert "**" not in text
+    print_table(study)
+    assert "breadth" in capsys.readouterr().out

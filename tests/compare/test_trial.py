@@ -1,0 +1,128 @@
+"""One cell: its key, its checks, its row."""
+
+import json
+import math
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from gattn.compare import MODELS, Trial, run_trial
+from gattn.compare.trial import load_task
+from gattn.data import load
+
+TRIAL = Trial.of("karate", breadth=2, epochs=3, hidden=8, heads=2, layers=1, lr=0.01)
+
+
+def test_the_key_is_the_same_in_every_process():
+    trial = Trial("karate", "gat", options=(("b", 1), ("a", "x")))
+    assert trial.key() == "d6145fc8c1b4dd44"
+    assert trial.key() == replace(trial, options=(("a", "x"), ("b", 1)), dropout=0.6).key()
+
+
+def test_an_integer_and_a_float_that_are_equal_have_one_key():
+    assert replace(TRIAL, lr=1).key() == replace(TRIAL, lr=1.0).key()
+
+
+def test_every_setting_is_in_the_key():
+    other = Trial(
+        "minesweeper",
+        "attention",
+        breadth=3,
+        depth=2,
+        options=(("size", 8),),
+        score="dot",
+        normalizer="sigmoid",
+        layers=2,
+        hidden=4,
+        heads=4,
+        dropout=0.3,
+        epochs=9,
+        lr=0.1,
+        weight_decay=0.2,
+        optimizer="adam",
+        patience=4,
+        seed=1,
+        split=0,
+    )
+    for field in fields(Trial):
+        if field.name != "model":
+            changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
+            assert changed.key() != TRIAL.key(), field.name
+    assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"dataset": "coral"}, "dataset: found 'coral', expected one of cora, citeseer"),
+        ({"model": "gta"}, "model: found 'gta', expected one of attention, gat"),
+        ({"score": "dott"}, "score: found 'dott', expected one of dot, scaled_dot"),
+        ({"normalizer": None}, "normalizer: found None, expected one of softmax"),
+        ({"breadth": -1}, "breadth: found -1, expected an int >= 0"),
+        ({"breadth": 1.5}, "breadth: found 1.5, expected an int"),
+        ({"depth": 3}, "depth: found 3 for the model attention, expected 1 or 2"),
+        ({"heads": 0}, "heads: found 0"),
+        ({"dropout": 1.5}, "dropout: found 1.5"),
+        ({"epochs": 0}, "epochs: found 0"),
+        ({"lr": math.nan}, "lr: found nan"),
+        ({"optimizer": "sgd"}, "optimizer: found 'sgd', expected one of adam, adamw"),
+        ({"seed": -1}, "seed: found -1"),
+        ({"split": -1}, "split: found -1"),
+    ],
+)
+def test_settings_are_checked(wrong, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        replace(TRIAL, **wrong)
+
+
+def test_drop_ins_have_one_depth_and_their_own_score():
+    with pytest.raises(ValueError, match="depth: found 2 for the model gat, expected 1"):
+        Trial.of("karate", "gat", depth=2)
+    with pytest.raises(ValueError, match="score: found 'dot' for the model gat, which has its own"):
+        Trial.of("karate", "gat", score="dot")
+
+
+def test_the_model_fills_in_its_recipe():
+    for name, model in MODELS.items():
+        trial = Trial.of("karate", name)
+        assert {k: getattr(trial, k) for k in model.recipe} == dict(model.recipe)
+
+
+def test_a_row_is_flat_json_with_what_came_out():
+    task = load_task(TRIAL)
+    row = run_trial(TRIAL, task)
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+    assert all(isinstance(value, str | int | float | None) for value in row.values())
+    assert row["status"] == "ok"
+    assert row["key"] == TRIAL.key()
+    assert row["test"] == row["test_accuracy"]
+    assert row["pairs"] > task.num_nodes
+    assert row["epochs_run"] == 3
+    assert row["torch"] == torch.__version__
+    assert {"val", "seconds", "seconds_per_epoch", "parameters", "peak_memory_bytes"} <= set(row)
+
+
+def test_a_trial_repeats_itself():
+    task = load_task(TRIAL)
+    timed = ("seconds", "seconds_per_epoch", "peak_memory_bytes", "finished_at")
+    first, second = (run_trial(TRIAL, task) for _ in range(2))
+    assert {k: v for k, v in first.items() if k not in timed} == {
+        k: v for k, v in second.items() if k not in timed
+    }
+
+
+def test_the_seed_chooses_the_split_unless_one_is_given():
+    task = load("minesweeper", size=6, num_splits=3)
+    trial = replace(TRIAL, dataset="minesweeper", options=(("size", 6),), epochs=1)
+    assert [run_trial(replace(trial, seed=s), task)["split"] for s in (0, 2, 4)] == [0, 2, 1]
+    assert run_trial(replace(trial, seed=0, split=2), task)["split"] == 2
+    with pytest.raises(ValueError, match=r"split: found 3, expected an int in \[0, 2\]"):
+        run_trial(replace(trial, split=3), task)
+
+
+def test_features_that_are_not_finite_are_named():
+    task = load_task(TRIAL)
+    task.x[3, 4] = math.nan
+    with pytest.raises(ValueError, match="x: found 1 values that are not finite"):
+        run_trial(TRIAL, task)

@@ -1,0 +1,336 @@
+"""The command line: what it accepts, what it writes, and one line for whatever goes wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from gattn import cli, compare
+from gattn.compare import MODELS, NORMALIZERS, PRESETS, SCORES, read_rows, run
+
+TINY = ["--epochs", "2", "--hidden", "8", "--heads", "2", "--layers", "1"]
+KARATE = ["--dataset", "karate", *TINY]
+BOARD = ["--dataset", "minesweeper", "--option", "size=8", *TINY]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must fail: exit code, and the one line that it says."""
+
+    def command(*arguments):
+        code = cli.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        # The progress bar may have been drawn; what it says is not the error.
+        lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+        assert "Traceback" not in captured.err
+        assert len(lines) == 1
+        assert captured.err.rstrip().endswith(lines[0])
+        return code, lines[0]
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--breadth 1 2 3 --lr 1", "--breadth 1 --breadth 2 --breadth 3 --lr 1"),
+        ("--lr 1 --breadth 1 --breadth 2", "--lr 1 --breadth 1 --breadth 2"),
+        ("--breadth=1 2 --out x", "--breadth=1 --breadth 2 --out x"),
+        ("--breadth 1,2,3", "--breadth 1,2,3"),
+        ("--breadth -1 2", "--breadth -1 --breadth 2"),
+        ("--breadth -1,2", "--breadth -1,2"),
+        ("--lr -1 --breadth 1", "--lr -1 --breadth 1"),
+        ("name --breadth 1 2", "name --breadth 1 --breadth 2"),
+        ("--breadth", "--breadth"),
+        ("--breadth --lr 1", "--breadth --lr 1"),
+    ],
+)
+def test_values_are_spread(given, meant):
+    assert cli.spread(given.split(), {"--breadth"}) == meant.split()
+
+
+@pytest.mark.parametrize(
+    "breadth",
+    [
+        "--breadth 1 2 3",
+        "--breadth 1,2,3",
+        "--breadth 1 --breadth 2 3",
+        "--breadth=1 --breadth=2,3",
+    ],
+)
+def test_several_values_in_any_form(tmp_path, breadth):
+    arguments = ["compare", *breadth.split(), *KARATE, "--epochs", "1", "--out", str(tmp_path)]
+    assert cli.run(arguments) == 0
+    assert sorted(row["breadth"] for row in read_rows(tmp_path / "trials.jsonl")) == [1, 2, 3]
+
+
+def test_compare_writes_rows_table_and_figures_and_goes_on(tmp_path, capsys):
+    arguments = ["compare", *BOARD, "--depth", "1", "2", "--out", str(tmp_path / "out")]
+    assert cli.run([*arguments, "--seeds", "1"]) == 0
+    first = (tmp_path / "out" / "trials.jsonl").read_bytes()
+    assert cli.run([*arguments, "--seeds", "2"]) == 0
+    second = (tmp_path / "out" / "trials.jsonl").read_bytes()
+    assert second.startswith(first)
+    assert len(read_rows(tmp_path / "out" / "trials.jsonl")) == 4
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "heatmap.png",
+        "reach.png",
+        "table.md",
+        "trials.jsonl",
+    ]
+    said = capsys.readouterr()
+    assert "2 trials are finished already, 2 to do" in said.err
+    assert "Chosen by validation: breadth 1, depth" in said.out
+    assert "Belief propagation, which uses no label, reaches" in said.out
+
+
+def test_train_prints_mean_and_spread_and_writes_rows(tmp_path, capsys):
+    out = tmp_path / "rows.jsonl"
+    arguments = ["train", *KARATE, "--model", "gat", "--seeds", "2", "--out", str(out)]
+    assert cli.run(arguments) == 0
+    assert " ± " in capsys.readouterr().out
+    rows = read_rows(out)
+    assert [(row["model"], row["seed"], row["epochs"]) for row in rows] == [
+        ("gat", 0, 2),
+        ("gat", 1, 2),
+    ]
+    assert cli.run(arguments) == 0
+    assert read_rows(out) == rows
+
+
+def test_options_reach_the_trial(tmp_path):
+    settings = {
+        "breadth": 2,
+        "depth": 2,
+        "score": "cosine",
+        "normalizer": "entmax15",
+        "dropout": 0.25,
+        "lr": 0.5,
+        "weight_decay": 0.125,
+        "optimizer": "adam",
+        "patience": 1,
+    }
+    named = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    rest = ["--first-seed", "7", "--threads", "1", "--checkpoints", str(tmp_path / "checkpoints")]
+    assert cli.run(["train", *BOARD, *named, *rest, "--out", str(tmp_path)]) == 0
+    (row,) = read_rows(tmp_path / "trials.jsonl")
+    expected = {**settings, "seed": 7, "options": "size=8", "hidden": 8, "epochs": 2, "threads": 1}
+    assert {name: row[name] for name in expected} == expected
+    assert [path.stem for path in (tmp_path / "checkpoints").iterdir()] == [row["key"]]
+
+
+def test_the_demo_is_the_study_that_was_promised():
+    trials = compare.grid(**PRESETS["demo"])
+    assert {(t.breadth, t.depth, t.seed) for t in trials} == {
+        (b, d, s) for b in (1, 2, 3) for d in (1, 2) for s in (0, 1)
+    }
+    assert {(t.dataset, t.options) for t in trials} == {("minesweeper", (("size", 40),))}
+    assert len({t.epochs for t in trials}) == 1
+
+
+def test_a_preset_can_be_changed(tmp_path):
+    changes = ["--option", "size=8", "--breadth", "2", "--depth", "1", "--seeds", "1", *TINY]
+    assert cli.run(["compare", "--preset", "demo", "--out", str(tmp_path), *changes]) == 0
+    (row,) = read_rows(tmp_path / "trials.jsonl")
+    assert (row["dataset"], row["options"], row["breadth"], row["epochs"]) == (
+        "minesweeper",
+        "size=8",
+        2,
+        2,
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["data"], ["data", "show"]])
+def test_help(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.run([*command, "--help"]) == 0
+    assert "Usage: gattn" in capsys.readouterr().out
+
+
+def test_help_names_what_there_is(capsys, monkeypatch):
+    assert cli.MODELS.split(", ") == list(MODELS)
+    assert cli.SCORES.split(", ") == list(SCORES)
+    assert cli.NORMALIZERS.split(", ") == list(NORMALIZERS)
+    monkeypatch.setenv("COLUMNS", "300")
+    cli.run(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for model in ("attention", "gat"):
+        usual = ", ".join(f"{k} {v}" for k, v in MODELS[model].recipe.items())
+        assert usual in text
+
+
+def test_data_lists_and_shows(capsys):
+    assert cli.run(["data", "list"]) == 0
+    assert {"cora", "minesweeper", "karate"} <= set(capsys.readouterr().out.split())
+    assert cli.run(["data", "show", "minesweeper", "--option", "size=10", "num_splits=3"]) == 0
+    text = capsys.readouterr().out
+    assert "nodes      100\n" in text
+    assert "classes    2 (80, 20 nodes)" in text
+    assert "splits     3 (train 50, val 25, test 25)" in text
+
+
+OUT = ["--out", "results"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "Missing option '--dataset'"),
+        (["trian"], "No such command 'trian'"),
+        (["train", *KARATE, "--bredth", "1"], "No such option"),
+        (["train", "--dataset", "coral"], "dataset: found 'coral', expected one of cora, citeseer"),
+        (
+            ["train", *KARATE, "--model", "gta"],
+            "model: found 'gta', expected one of attention, gat",
+        ),
+        (["train", *KARATE, "--score", "dott"], "score: found 'dott', expected one of dot"),
+        (
+            ["train", *KARATE, "--normalizer", "max"],
+            "normalizer: found 'max', expected one of soft",
+        ),
+        (["train", *KARATE, "--breadth", "-1"], "breadth: found -1, expected an int >= 0"),
+        (["train", *KARATE, "--breadth", "two"], "'two' is not a valid int"),
+        (["train", *KARATE, "--depth", "3"], "depth: found 3"),
+        (["train", *KARATE, "--model", "gat", "--depth", "2"], "depth: found 2 for the model gat"),
+        (["train", *KARATE, "--seeds", "0"], "seeds: found 0, expected at least 1"),
+        (["train", *KARATE, "--epochs", "0"], "epochs: found 0"),
+        (["train", *KARATE, "--device", "tpu"], "--device: found 'tpu', expected cpu or cuda"),
+        (["train", *KARATE, "--threads", "0"], "--threads: found 0, expected at least 1"),
+        (["train", *KARATE, "--option", "size"], "--option: found 'size', expected name=value"),
+        (["compare", *KARATE], "Missing option '--out'"),
+        (["compare", *OUT], "--dataset: found none, expected a name of `gattn data list`"),
+        (["compare", *OUT, "--preset", "demo2"], "--preset: found 'demo2', expected one of demo"),
+        (["compare", *OUT, *KARATE, "--breadth", "-1"], "breadth: found -1, expected an int >= 0"),
+        (
+            ["compare", *OUT, *KARATE, "--breadth", "1", "x"],
+            "--breadth: found '1 x', expected whole",
+        ),
+        (["compare", *OUT, "--dataset", "karate", "coral"], "dataset: found 'coral'"),
+        (["compare", "--out", "rows.jsonl", *KARATE], "--out: found the file rows.jsonl, expected"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(refused, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, line = refused(*arguments)
+    assert message in line
+    assert code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "show", "coral"], "name: found 'coral', expected one of cora"),
+        (["data", "show", "minesweeper", "--option", "size=2"], "size: found 2"),
+        (["data", "show", "minesweeper", "--option", "sise=9"], "options: found 'sise'"),
+        (
+            ["train", "--dataset", "cora", "--root", "nowhere", "--option", "download=false"],
+            "root: found no Cora/raw/ind.cora.x",
+        ),
+    ],
+)
+def test_work_that_cannot_be_done(refused, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, line = refused(*arguments)
+    assert message in line
+    assert code == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none(refused):
+    code, line = refused("train", *KARATE, "--device", "cuda")
+    assert "torch sees no CUDA device" in line
+    assert code == 2
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_an_output_that_cannot_be_written(refused, tmp_path, command):
+    (tmp_path / "file").write_text("")
+    code, line = refused(command, *KARATE, "--out", tmp_path / "file" / "out")
+    assert "which cannot be written (Not a directory), expected a writable folder" in line
+    assert code == 1
+
+
+def test_a_loss_that_is_not_finite_is_a_row_and_an_error(refused, tmp_path):
+    code, line = refused("compare", *KARATE, "--lr", "1e38", "--out", tmp_path)
+    assert "1 of 1 trials failed: loss: found" in line
+    assert code == 1
+    (row,) = read_rows(tmp_path / "trials.jsonl")
+    assert row["status"] == "failed"
+    assert "1 failed: loss: found" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+def test_features_that_are_nan_are_named(refused, monkeypatch, tmp_path):
+    real = run.load_task
+
+    def spoilt(trial, root):
+        task = real(trial, root)
+        task.x[0, 1] = torch.nan
+        return task
+
+    monkeypatch.setattr(run, "load_task", spoilt)
+    code, line = refused("train", *KARATE, "--out", tmp_path)
+    assert "x: found 1 values that are not finite (the first at node 0, feature 1)" in line
+    assert code == 1
+
+
+def test_ctrl_c_keeps_what_is_finished(monkeypatch, tmp_path, capsys):
+    real = run.run_trial
+
+    def stops(trial, *rest, **more):
+        if trial.seed == 1:
+            raise KeyboardInterrupt
+        return real(trial, *rest, **more)
+
+    monkeypatch.setattr(run, "run_trial", stops)
+    assert cli.run(["compare", *KARATE, "--seeds", "3", "--out", str(tmp_path)]) == 130
+    captured = capsys.readouterr().err
+    assert f"interrupted: finished trials are in {tmp_path}; the same command goes on" in captured
+    assert len(read_rows(tmp_path / "trials.jsonl")) == 1
+
+
+def _gattn(*arguments: str, **more) -> subprocess.Popen:
+    path = {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "gattn", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env={**os.environ, **path}, **pipes, **more)
+
+
+def test_the_program_says_one_line_and_no_traceback():
+    process = _gattn("train", "--dataset", "karate", "--breadth", "-1")
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    assert err == "error: breadth: found -1, expected an int >= 0\n"
+
+
+def test_a_killed_study_goes_on(tmp_path):
+    rows = tmp_path / "trials.jsonl"
+    arguments = ["compare", *KARATE, "--seeds", "200", "--out", str(tmp_path)]
+    process = _gattn(*arguments)
+    try:
+        waited = time.monotonic() + 120
+        while len(read_rows(rows)) < 2 and time.monotonic() < waited:
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    finished = read_rows(rows)
+    assert 2 <= len(finished) < 200
+    arguments[arguments.index("200")] = str(len(finished) + 1)
+    assert cli.run(arguments) == 0
+    again = read_rows(rows)
+    assert again[: len(finished)] == finished
+    assert len(again) == len(finished) + 1
