@@ -20,14 +20,14 @@ from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from gattn.compare import Row, Trial
-    from gattn.data import Task
 
 # What commands do imports PyG, which takes seconds: inside them, so that help is there at once.
 
 MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
 SCORES = "dot, scaled_dot, general, cosine, additive, gat, gatv2"
 NORMALIZERS = "softmax, sparsemax, entmax15, sigmoid, top4, top8, top16, hard"
-TUNED = "[dim]\\[default: the model's usual][/dim]"
+TUNED = "[dim]\\[default: by model, see below][/dim]"
+USUAL = "Defaults by model: ATT. All other models have those of the GAT paper: GAT."
 
 SETTINGS = (
     *("layers", "hidden", "heads", "dropout"),
@@ -80,6 +80,20 @@ class UsageError(ValueError):
     """Arguments that cannot be meant; the exit code is 2."""
 
 
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"found {text!r}, expected a whole number") from None
+
+
+def _decimal(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"found {text!r}, expected a number") from None
+
+
 def _about(panel: str | None, text: str, **more: Any) -> Any:
     return typer.Option(help=text, rich_help_panel=panel, **more)
 
@@ -87,11 +101,18 @@ def _about(panel: str | None, text: str, **more: Any) -> Any:
 _model = partial(_about, "Model")
 _training = partial(_about, "Training")
 _study = partial(_about, "Study")
+_WHOLE = {"parser": _integer, "metavar": "INTEGER"}
+_DECIMAL = {"parser": _decimal, "metavar": "NUMBER"}
 _NUMBERS = "several: 1 2 3, or 1,2,3"
 
 Root = Annotated[
     Path | None,
-    _about(None, "Folder of the datasets, in PyG's layout.", show_default="~/.cache/gattn"),
+    _about(
+        None,
+        "Folder of the datasets, in PyG's layout.",
+        metavar="FOLDER",
+        show_default="~/.cache/gattn",
+    ),
 ]
 Option = Annotated[
     list[str] | None,
@@ -99,32 +120,37 @@ Option = Annotated[
         None, "Options of the dataset, such as size=40 for minesweeper.", metavar="NAME=VALUE..."
     ),
 ]
-Layers = Annotated[int | None, _model(f"Layers. {TUNED}")]
+Layers = Annotated[int | None, _model(f"Layers. {TUNED}", **_WHOLE)]
 Hidden = Annotated[
-    int | None, _model(f"Width; for all but attention the channels of one head. {TUNED}")
+    int | None, _model(f"Width; for all but attention the channels of one head. {TUNED}", **_WHOLE)
 ]
-Heads = Annotated[int | None, _model(f"Heads. {TUNED}")]
-Dropout = Annotated[float | None, _model(f"Dropout. {TUNED}")]
-Epochs = Annotated[int | None, _training(f"Epochs. {TUNED}")]
-Lr = Annotated[float | None, _training(f"Learning rate. {TUNED}")]
-Decay = Annotated[float | None, _training(f"Weight decay. {TUNED}")]
-Optimizer = Annotated[str | None, _training(f"adam or adamw. {TUNED}")]
+Heads = Annotated[int | None, _model(f"Heads. {TUNED}", **_WHOLE)]
+Dropout = Annotated[float | None, _model(f"Dropout. {TUNED}", **_DECIMAL)]
+Epochs = Annotated[int | None, _training(f"Epochs. {TUNED}", **_WHOLE)]
+Lr = Annotated[float | None, _training(f"Learning rate. {TUNED}", **_DECIMAL)]
+Decay = Annotated[float | None, _training(f"Weight decay. {TUNED}", **_DECIMAL)]
+Optimizer = Annotated[str | None, _training(f"adam or adamw. {TUNED}", metavar="NAME")]
 Patience = Annotated[
     int | None,
     _training(
-        "Stop after so many epochs without a better validation metric.", show_default="never"
+        "Stop after so many epochs without a better validation metric.",
+        show_default="never",
+        **_WHOLE,
     ),
 ]
-FirstSeed = Annotated[int, _study("The first seed; the others follow.")]
+FirstSeed = Annotated[int, _study("The first seed; the others follow.", **_WHOLE)]
 Checkpoints = Annotated[
     Path | None,
     _study(
         "Folder of checkpoints: a killed training continues from its own.",
+        metavar="FOLDER",
         show_default="none are written",
     ),
 ]
-Device = Annotated[str, _study("cpu, cuda or cuda:1.")]
-Threads = Annotated[int | None, _study("Threads of torch on the CPU.", show_default="torch's")]
+Device = Annotated[str, _study("cpu, cuda or cuda:1.", metavar="NAME")]
+Threads = Annotated[
+    int | None, _study("Threads of torch on the CPU.", show_default="torch's", **_WHOLE)
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -138,17 +164,17 @@ data_app = typer.Typer(no_args_is_help=True, help="List and show datasets.")
 app.add_typer(data_app, name="data")
 
 
-@app.command(cls=Spaced)
+@app.command(cls=Spaced, epilog=USUAL)
 def train(
     ctx: typer.Context,
-    dataset: Annotated[str, _about(None, "A name of `gattn data list`.")],
+    dataset: Annotated[str, _about(None, "A name of `gattn data list`.", metavar="NAME")],
     root: Root = None,
     option: Option = None,
-    model: Annotated[str, _model(f"{MODELS}.")] = "attention",
-    breadth: Annotated[int, _model("Hops that a node looks.")] = 1,
-    depth: Annotated[int, _model("Nested attentions of a layer, 1 or 2.")] = 1,
-    score: Annotated[str | None, _model(f"{SCORES}. {TUNED}")] = None,
-    normalizer: Annotated[str | None, _model(f"{NORMALIZERS}. {TUNED}")] = None,
+    model: Annotated[str, _model(f"{MODELS}.", metavar="NAME")] = "attention",
+    breadth: Annotated[int, _model("Hops that a node looks.", **_WHOLE)] = 1,
+    depth: Annotated[int, _model("Nested attentions of a layer, 1 or 2.", **_WHOLE)] = 1,
+    score: Annotated[str | None, _model(f"{SCORES}. {TUNED}", metavar="NAME")] = None,
+    normalizer: Annotated[str | None, _model(f"{NORMALIZERS}. {TUNED}", metavar="NAME")] = None,
     layers: Layers = None,
     hidden: Hidden = None,
     heads: Heads = None,
@@ -158,13 +184,14 @@ def train(
     weight_decay: Decay = None,
     optimizer: Optimizer = None,
     patience: Patience = None,
-    seeds: Annotated[int, _study("How many seeds.")] = 1,
+    seeds: Annotated[int, _study("How many seeds.", **_WHOLE)] = 1,
     first_seed: FirstSeed = 0,
     out: Annotated[
         Path | None,
         _study(
             "Where the rows go: a folder, or a file that ends in .jsonl. Seeds that are there are "
             "not trained again.",
+            metavar="PATH",
             show_default="nowhere",
         ),
     ] = None,
@@ -197,12 +224,15 @@ def train(
     _fail_if_failed(rows)
 
 
-@app.command(cls=Spaced)
+@app.command(cls=Spaced, epilog=USUAL)
 def compare(
     ctx: typer.Context,
-    out: Annotated[Path, _about(None, "Folder of rows (trials.jsonl), table.md and figures.")],
+    out: Annotated[
+        Path, _about(None, "Folder of rows (trials.jsonl), table.md and figures.", metavar="FOLDER")
+    ],
     preset: Annotated[
-        str | None, _about(None, "A ready-made study, demo; what is given besides changes it.")
+        str | None,
+        _about(None, "A ready-made study: demo. What is given besides changes it.", metavar="NAME"),
     ] = None,
     dataset: Annotated[
         list[str] | None, _about(None, "Names of `gattn data list`.", metavar="NAME...")
@@ -233,7 +263,7 @@ def compare(
     weight_decay: Decay = None,
     optimizer: Optimizer = None,
     patience: Patience = None,
-    seeds: Annotated[int | None, _study("How many seeds.", show_default="1")] = None,
+    seeds: Annotated[int | None, _study("How many seeds.", show_default="1", **_WHOLE)] = None,
     first_seed: FirstSeed = 0,
     checkpoints: Checkpoints = None,
     device: Device = "cpu",
@@ -283,11 +313,12 @@ def show_dataset(
     option: Option = None,
 ) -> None:
     """Load a dataset and print its sizes, its classes and its splits."""
+    from gattn.compare.report import describe
     from gattn.data import load
 
     with _arguments():
         options = _options(option or [])
-    for title, text in _facts(load(name, root, **dict(options))).items():
+    for title, text in describe(load(name, root, **dict(options))).items():
         typer.echo(f"{title:<10} {text}")
 
 
@@ -417,28 +448,3 @@ def _fail_if_failed(rows: Sequence[Row]) -> None:
     failed = [row for row in latest if row["status"] != "ok"]
     if failed:
         raise ValueError(f"{len(failed)} of {len(latest)} trials failed: {failed[-1]['reason']}")
-
-
-def _facts(task: Task) -> dict[str, str]:
-    """What there is to know about a dataset, in words."""
-    classes = ", ".join(map(str, task.y.bincount(minlength=task.num_classes).tolist()))
-    masks = {"train": task.train_mask, "val": task.val_mask, "test": task.test_mask}
-    sizes = {part: mask.sum(dim=0) for part, mask in masks.items()}
-    splits = ", ".join(f"{part} {_range(size)}" for part, size in sizes.items())
-    source, target = task.edge_index
-    same = (task.y[source] == task.y[target]).double().mean().item() if len(source) else 0.0
-    return {
-        "name": task.name,
-        "nodes": f"{task.num_nodes:,}",
-        "edges": f"{task.edge_index.size(1):,} (each direction counts)",
-        "same class": f"{same:.3f} of the edges",
-        "features": f"{task.x.size(1):,}",
-        "classes": f"{task.num_classes} ({classes} nodes)",
-        "splits": f"{task.num_splits} ({splits})",
-        "metric": task.metric,
-    }
-
-
-def _range(sizes: Any) -> str:
-    low, high = int(sizes.min()), int(sizes.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

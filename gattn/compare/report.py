@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from gattn.compare.plot import heat_map, reach
 from gattn.compare.table import Cell, cells, grouped, markdown, percent, title, varying
 from gattn.compare.trial import Row
+from gattn.data import Task
 
 
 def write_report(
@@ -33,6 +35,35 @@ def write_report(
     if reference:
         written.append(reach(rows, reference, out / "reach.png"))
     return said, written
+
+
+def describe(task: Task) -> dict[str, str]:
+    """Return what there is to know about a dataset, by title.
+
+    Args:
+        task: the dataset.
+    """
+    classes = ", ".join(map(str, task.y.bincount(minlength=task.num_classes).tolist()))
+    masks = {"train": task.train_mask, "val": task.val_mask, "test": task.test_mask}
+    sizes = {part: mask.sum(dim=0) for part, mask in masks.items()}
+    splits = ", ".join(f"{part} {_range(size)}" for part, size in sizes.items())
+    source, target = task.edge_index
+    same = (task.y[source] == task.y[target]).double().mean().item() if len(source) else 0.0
+    return {
+        "name": task.name,
+        "nodes": f"{task.num_nodes:,}",
+        "edges": f"{task.edge_index.size(1):,} (each direction counts)",
+        "same class": f"{same:.3f} of the edges",
+        "features": f"{task.x.size(1):,}",
+        "classes": f"{task.num_classes} ({classes} nodes)",
+        "splits": f"{task.num_splits} ({splits})",
+        "metric": task.metric,
+    }
+
+
+def _range(sizes: Any) -> str:
+    low, high = int(sizes.min()), int(sizes.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def sentences(rows: Iterable[Row], reference: Sequence[Row] = ()) -> list[str]:

@@ -101,7 +101,7 @@ def test_the_recipe_is_that_of_the_gat_paper(model):
         5e-4,
         "adam",
     )
-    first, last = built(trial).layers
+    first, last = built(trial).get_submodule("layers").children()
     assert (first.heads, first.out_channels, first.concat, first.dropout) == (8, 8, True, 0.6)
     assert (last.in_channels, last.heads, last.concat, last.dropout) == (64, 1, False, 0.6)
 

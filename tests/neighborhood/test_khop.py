@@ -115,3 +115,11 @@ def test_bad_input_is_named(change, error, message):
     edges = torch.tensor([[0, 1, 2], [1, 2, 0]])
     with pytest.raises(error, match=message):
         gattn.k_hop(**({"edge_index": edges, "num_hops": 2, "num_nodes": 3} | change))
+
+
+def test_many_paths_of_one_length_do_not_cancel():
+    middle = torch.arange(2, 258)  # 256 paths: a sum of them in eight bits would be zero
+    there = torch.stack([torch.zeros_like(middle), middle])
+    back = torch.stack([middle, torch.ones_like(middle)])
+    found = gattn.k_hop(torch.cat([there, back], dim=1), 2, 258, shells=[2])
+    assert found.edge_index().t().tolist() == [[0, 1]]

@@ -431,3 +431,64 @@ def test_sizes_that_do_not_fit_are_named(name):
             ours((x, None), edges, attr)
     with pytest.raises(ValueError, match="x: found 3 target nodes, expected 5"):
         ours((x, x), EdgeIndex(edges, sparse_size=(3, 5)), attr)
+
+
+# torch_sparse ---------------------------------------------------------------------------------
+
+
+class StandIn:
+    """As much of a `torch_sparse.SparseTensor` as a drop-in asks of one, which need not be here."""
+
+    def __init__(self, row, col, value, sizes):
+        self.row, self.col, self.value, self.sizes = row, col, value, sizes
+
+    def coo(self):
+        return self.row, self.col, self.value
+
+    def size(self, dim):
+        return self.sizes[dim]
+
+    def set_value(self, value, layout):
+        assert layout == "coo"
+        return StandIn(self.row, self.col, value, self.sizes)
+
+    def set_diag(self):
+        others, loops = self.row != self.col, torch.arange(min(self.sizes))
+        row, col = (torch.cat([side[others], loops]) for side in (self.row, self.col))
+        return StandIn(row, col, None, self.sizes)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Drop-ins that take `StandIn` for a `SparseTensor`."""
+    from gattn.nn import structure
+    from gattn.nn.conv import edges
+
+    monkeypatch.setattr(edges, "SparseTensor", StandIn)
+    monkeypatch.setattr(structure, "SparseTensor", StandIn)
+    monkeypatch.setattr(edges, "torch_sparse", StandIn)
+    return lambda edge_index, value, size: StandIn(edge_index[1], edge_index[0], value, size[::-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("edge_dim", [None, EDGE])
+def test_sparse_tensor(name, edge_dim, stand_in):
+    loops = {"add_self_loops": edge_dim is None} if name in GATS else {}
+    _, ours = pair(name, (IN, IN + 1), OUT, heads=2, edge_dim=edge_dim, **loops)
+    x, edges = (features(7, IN), features(6, IN + 1)), simple_graph(7, 6)
+    attr = None if edge_dim is None else features(edges.shape[1], EDGE)
+    expected, (_, weights) = ours(x, edges, attr, return_attention_weights=True)
+    own_forward_runs(ours)
+    # A single number for each edge is no feature.
+    for value in (attr,) if edge_dim else (None, torch.ones(edges.shape[1])):
+        out, adj = ours(x, stand_in(edges, value, (7, 6)), return_attention_weights=True)
+        close(out, expected)
+        close(adj.value, weights)
+
+
+@pytest.mark.parametrize("name", GATS)
+def test_self_loops_of_a_sparse_tensor_have_no_features(name, stand_in):
+    _, ours = pair(name, IN, OUT, edge_dim=EDGE)
+    adj = stand_in(simple_graph(), None, (7, 7))
+    with pytest.raises(ValueError, match="self-loops have no features in a SparseTensor"):
+        own_forward_runs(ours)(features(7, IN), adj)
