@@ -46,6 +46,9 @@ def plain_edge_index(structure: Any) -> Tensor:
     if not isinstance(structure, Tensor):
         found = type(structure).__name__
         raise TypeError(f"neighborhood: found {found}, expected a Neighborhood or an edge_index")
+    if structure.layout == torch.sparse_coo:
+        # PyG's conversion marks a COO tensor in place, which a backward pass may refuse.
+        return structure._indices().flip(0)
     if is_torch_sparse_tensor(structure):
         return to_edge_index(structure)[0].flip(0)  # the adjacency is transposed: rows are targets
     as_tensor = getattr(structure, "as_tensor", None)  # EdgeIndex is a tensor with metadata

@@ -80,13 +80,7 @@ def one_hop(edge_index: Any, source: Tensor, target: Tensor | None, size: Size =
         num_targets = target.shape[0]
     else:
         num_targets = source.shape[0] if wanted[1] is None else wanted[1]
-    return from_edge_index(_plain(edge_index), (source.shape[0], num_targets))
-
-
-def _plain(edge_index: Any) -> Tensor:
-    # PyG's conversion of a COO tensor marks it in place, which a backward pass may refuse.
-    coo = isinstance(edge_index, Tensor) and edge_index.layout == torch.sparse_coo
-    return edge_index._indices().flip(0) if coo else plain_edge_index(edge_index)
+    return from_edge_index(plain_edge_index(edge_index), (source.shape[0], num_targets))
 
 
 def _size_of(edge_index: Any, size: Size) -> tuple[int | None, int | None]:
