@@ -157,10 +157,10 @@ _ATTENTION: dict[str, Setting] = {
     "normalizer": "softmax",
     "layers": 2,
     "hidden": 32,
-    "heads": 4,
-    "dropout": 0.0,
+    "heads": 8,
+    "dropout": 0.2,
     "epochs": 200,
-    "lr": 0.003,
+    "lr": 0.01,
     "weight_decay": 0.0,
     "optimizer": "adamw",
 }

@@ -96,14 +96,15 @@ def rich_table(rows: Iterable[Row]) -> Table:
         rows: of `read_rows`.
     """
     from rich.table import Table
+    from rich.text import Text
 
     found = cells(rows)
     head, body = _columns(found)
-    table = Table(title=common(found), caption=LEGEND, title_justify="left")
+    table = Table(title=Text(common(found)), caption=LEGEND, title_justify="left")
     for name in head:
         table.add_column(name, justify="left" if name in SETTINGS[:2] else "right")
     for line in body:
-        table.add_row(*(text.replace("**", "") for text in line))
+        table.add_row(*(Text(text.replace("**", "")) for text in line))
     return table
 
 

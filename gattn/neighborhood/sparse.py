@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -43,7 +43,9 @@ class Sparse:
         num_hops: the largest distance that `hop` may hold, in hops.
         hops_sorted: the pairs of each row are sorted by `hop`.
         groups: rows for each query: the query of row r is `r // groups`.
-        transpose: the pairs by source; built here when it is not given.
+
+    Attributes:
+        transpose: the same pairs by source, built with the object.
 
     Raises:
         TypeError, ValueError, IndexError: a tensor has the wrong type, shape, device or range.
@@ -57,14 +59,13 @@ class Sparse:
     num_hops: int | None = None
     hops_sorted: bool = False
     groups: int = 1
-    transpose: Transpose = None  # type: ignore[assignment]  # filled in below
+    transpose: Transpose = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Validate once, at the border, and build the transpose."""
         _check_rows(self)
         _check_pairs(self)
-        if self.transpose is None:
-            object.__setattr__(self, "transpose", transposed(self))
+        object.__setattr__(self, "transpose", transposed(self))
 
     @property
     def num_rows(self) -> int:

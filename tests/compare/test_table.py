@@ -60,14 +60,20 @@ def test_failed_trials_say_why(study):
     gone = ("val", "test", "pairs", "parameters", "seconds_per_epoch", "peak_memory_bytes")
     rows = [
         {k: v for k, v in row.items() if k not in gone}
-        | {"status": "failed", "reason": "out of | memory"}
+        | {"status": "failed", "reason": "out of | [a, b]"}
         if row["breadth"] == 3 and (row["depth"] == 2 or row["seed"] == 0)
         else row
         for row in study
     ]
     table = lines(rows)
-    assert table[-1] == "| 3 | 2 | 0 | 2 failed: out of \\| memory | - | - | - | - | - |"
-    assert "88.00** (1 failed: out of \\| memory)" in table[4]
+    assert table[-1] == "| 3 | 2 | 0 | 2 failed: out of \\| [a, b] | - | - | - | - | - |"
+    assert "88.00** (1 failed: out of \\| [a, b])" in table[4]
+
+
+def test_brackets_in_a_reason_are_not_markup(study):
+    console = Console(width=200, record=True)
+    console.print(rich_table([{**row, "status": "failed", "reason": "[n, K]"} for row in study]))
+    assert "2 failed: [n, K]" in console.export_text()
 
 
 def test_one_seed_has_no_spread_and_no_memory_is_a_dash(study):

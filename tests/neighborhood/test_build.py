@@ -1,5 +1,6 @@
 """One hop, spans, refinement, batching, and the border."""
 
+import dataclasses
 import pickle
 
 import pytest
@@ -215,3 +216,10 @@ def test_a_batch_of_spans_is_a_span():
 def test_what_does_not_batch_is_named(items, error, message):
     with pytest.raises(error, match=message):
         gattn.batch(items)
+
+
+def test_a_changed_neighborhood_has_its_own_transpose():
+    changed = dataclasses.replace(sparse(), col=torch.tensor([1, 1, 1]).int())
+    assert changed.transpose.rowptr.tolist() == [0, 0, 3]
+    with pytest.raises(IndexError, match="col: found the index 5"):
+        dataclasses.replace(sparse(), col=torch.tensor([1, 1, 5]).int())
