@@ -1,13 +1,14 @@
 """The command line: `gattn train`, `gattn compare`, `gattn data`.
 
-Options that take several values take them in any form: `--breadth 1 2 3`, `--breadth 1,2,3`,
-`--breadth 1 --breadth 2 --breadth 3`. Whatever goes wrong on purpose ends as one line on stderr,
-with exit code 2 for arguments that cannot be meant and 1 for work that could not be done.
+Several values come in any form: `--breadth 1 2 3`, `--breadth 1,2,3`, `--breadth 1 --breadth 2`.
+Our own errors are one line on stderr, with exit code 2 for arguments that cannot be meant and 1 for
+work that could not be done.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from gattn import _check as check
 
 if TYPE_CHECKING:
     from gattn.compare import Row, Trial
@@ -34,10 +37,7 @@ USUAL = (
     "weight_decay 0.0005, optimizer adam."
 )
 
-SETTINGS = (
-    *("layers", "hidden", "heads", "dropout"),
-    *("epochs", "lr", "weight_decay", "optimizer", "patience"),
-)
+SETTINGS = "layers hidden heads dropout epochs lr weight_decay optimizer patience".split()
 """Options that are a trial's settings of the same name."""
 
 
@@ -82,7 +82,7 @@ def _is_number(text: str) -> bool:
 
 
 class UsageError(ValueError):
-    """Arguments that cannot be meant; the exit code is 2."""
+    """Arguments that cannot be meant."""
 
 
 def _number(kind: type[int] | type[float], expected: str) -> dict[str, Any]:
@@ -288,8 +288,9 @@ def compare(
             raise UsageError("--dataset: found none, expected a name of `gattn data list`")
         if out.suffix == ".jsonl":
             raise UsageError(f"--out: found the file {out}, expected a folder")
+        usual = study.pop("threads", None)
+        _prepare(device, usual if threads is None else threads)
         trials = grid(**_settings(ctx, study), first_seed=first_seed)
-        _prepare(device, threads)
     _run(trials, out, root, device, checkpoints)
     rows = read_rows(out / "trials.jsonl")
     print_table(rows)
@@ -323,11 +324,7 @@ def show_dataset(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit.
-
-    Args:
-        arguments: without the program's name; None takes those of the process.
-    """
+    """Run the command line, of the process unless other arguments are given, and exit."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -412,14 +409,13 @@ def _prepare(device: str, threads: int | None) -> None:
     """Check the device and set torch's threads."""
     import torch
 
-    if device != "cpu" and not device.startswith("cuda"):
-        raise UsageError(f"--device: found {device!r}, expected cpu or cuda")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(f"--device: found {device!r}, but torch sees no CUDA device, expected cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"--device: found {device!r}, expected cpu, cuda or cuda:1")
+    count = torch.cuda.device_count()
+    if device != "cpu" and int(device[5:] or 0) >= count:
+        raise UsageError(f"--device: found {device!r}, but torch sees {count} CUDA devices")
     if threads is not None:
-        if threads < 1:
-            raise UsageError(f"--threads: found {threads}, expected at least 1")
-        torch.set_num_threads(threads)
+        torch.set_num_threads(check.integer("threads", threads, 1))
 
 
 def _run(

@@ -123,14 +123,14 @@ def _about_best(group: list[Cell], name: str, reference: Sequence[Row]) -> list[
         f"{name}Chosen by validation: breadth {breadth}, depth {depth}, "
         f"test {title(best)} {percent(best):.1f}."
     ]
-    reach = breadth * best.settings["layers"]
-    within = [row for row in reference if row["radius"] <= reach]
+    hops = breadth * best.settings["layers"]
+    within = [row for row in reference if row["radius"] <= hops]
     if within:
         row = within[-1]
         said.append(
-            f"{name}Its {best.settings['layers']} layers reach {reach} hops. Belief propagation, "
-            f"which uses no label, reaches {100 * row['mean']:.1f} with the counts within "
-            f"{row['radius']}: "
+            f"{name}It sees {hops} hops far ({best.settings['layers']} x {breadth}). "
+            "Belief propagation, which uses no label, reaches "
+            f"{100 * row['mean']:.1f} with the counts within {row['radius']}: "
             f"{100 * row['mean'] - percent(best):+.1f} points from the model."
         )
     return said

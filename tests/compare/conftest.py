@@ -1,4 +1,4 @@
-"""Rows of a study that was never run, and one thread: the trials here are tiny."""
+"""Rows of a study that was never run, and haste: the trials here are tiny."""
 
 import random
 
@@ -9,7 +9,9 @@ from gattn.compare import Trial, grid
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def quick(monkeypatch):
+    """One thread, and no full garbage collection before each of the many tiny trainings."""
+    monkeypatch.setattr("gattn._memory.gc.collect", lambda: 0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -37,7 +37,7 @@ def test_a_small_change_is_no_more_than_the_spread(study):
 
 def test_the_reference_is_compared_within_reach(study, reference):
     text = said(study, reference)
-    assert "Its 2 layers reach 6 hops." in text
+    assert "It sees 6 hops far (2 x 3)." in text
     assert "reaches 94.0 with the counts within 5: +5.0 points from the model." in text
     assert "Belief" not in said(study)
 
