@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -11,16 +12,16 @@ from torch import Tensor
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """`value` as an int within `[low, high]`."""
     bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, (bool, Tensor)) or not isinstance(value, Integral):
         raise TypeError(f"{name}: found {value!r}, expected an int {bounds}")
     if value < low or (high is not None and value > high):
         raise ValueError(f"{name}: found {value}, expected an int {bounds}")
-    return value
+    return int(value)
 
 
-def fraction(name: str, value: float) -> float:
+def fraction(name: str, value: object) -> float:
     """`value` as a float within `[0, 1]`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, (bool, Tensor)) or not isinstance(value, Real):
         raise TypeError(f"{name}: found {value!r}, expected a number in [0, 1]")
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name}: found {value}, expected a number in [0, 1]")

@@ -28,6 +28,9 @@ class Multiplicative:
         scale: applied to the product in the compute dtype, not to a half-precision `left`.
         source_bias: `[M, H]`; -inf masks a source.
         target_bias: `[N, H]`; it matters to normalisers that do not ignore a shift (sigmoid).
+
+    Raises:
+        TypeError: the scale is a tensor.
     """
 
     left: Tensor
@@ -35,6 +38,11 @@ class Multiplicative:
     scale: float = 1.0
     source_bias: Tensor | None = None
     target_bias: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """The scale is a constant of a kernel."""
+        if isinstance(self.scale, Tensor):
+            raise TypeError("scale: found a Tensor, expected a number (fold it into left)")
 
 
 @dataclass(frozen=True, eq=False)

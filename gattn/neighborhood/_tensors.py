@@ -30,6 +30,12 @@ def map_tensors(item: T, function: Callable[[Tensor], Tensor]) -> T:
     return copy
 
 
+def mover(device: torch.device | str, non_blocking: bool) -> Callable[[Tensor], Tensor]:
+    """What moves a tensor to a device, and does nothing else to it."""
+    place = torch.device(device)  # not a dtype, which Tensor.to would take as well
+    return lambda tensor: tensor.to(place, non_blocking=non_blocking)
+
+
 def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return function(value)

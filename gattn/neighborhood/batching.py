@@ -25,7 +25,11 @@ def batch(neighborhoods: Sequence[Sparse] | Sequence[Span]) -> Sparse | Span:
         ValueError: there are none, or they differ in what must be common.
         TypeError: `Sparse` and `Span` are mixed (`span.expand()` gives a `Sparse`).
     """
+    if isinstance(neighborhoods, (Sparse, Span)):
+        raise TypeError("neighborhoods: found one neighbourhood, expected a sequence of them")
     items = list(neighborhoods)
+    if len({item.device for item in items if isinstance(item, (Sparse, Span))}) > 1:
+        raise ValueError("neighborhoods: found several devices, expected one")
     if not items:
         raise ValueError("neighborhoods: found an empty sequence, expected at least one")
     if all(isinstance(item, Sparse) for item in items):

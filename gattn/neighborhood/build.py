@@ -17,12 +17,12 @@ def from_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int] | None 
     Args:
         edge_index: `[2, E]` integers; edge e goes from `edge_index[0, e]`, the source, to
             `edge_index[1, e]`, the target.
-        num_nodes: N, or PyG's `size`, `(num_sources, num_targets)`, for a bipartite graph.
-            Without it the largest index decides.
+        num_nodes: N, or PyG's `size`, `(num_sources, num_targets)`, for a bipartite graph,
+            whose sources are other nodes than its targets. Without it the largest index decides.
 
     Returns:
-        Pair arguments and results stay in the order of the edges. Loops of a graph have hop 0,
-        all other pairs hop 1.
+        Pair arguments and results stay in the order of the edges. Loops have hop 0, all other
+        pairs hop 1; a bipartite graph has no loops.
 
     Raises:
         TypeError: `edge_index` does not hold integers.
@@ -32,7 +32,7 @@ def from_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int] | None 
     source, target, (num_sources, num_targets) = checked_edges(edge_index, num_nodes)
     ordered, perm = torch.sort(target, stable=True)
     col = source[perm]
-    bipartite = isinstance(num_nodes, tuple) and num_sources != num_targets
+    bipartite = isinstance(num_nodes, tuple)
     hop = torch.ones_like(col, dtype=torch.bool) if bipartite else col != ordered
     rowptr = pointers(torch.bincount(target, minlength=num_targets))
     return Sparse(rowptr, col.int(), num_sources, hop.to(torch.uint8), perm, num_hops=1)
@@ -54,7 +54,7 @@ def full(num_nodes: int | None = None, *, ptr: Tensor | None = None) -> Span:
         raise TypeError("full: expected either num_nodes or ptr, found none or both")
     if ptr is not None:
         return _packed(ptr)
-    count = _check.integer("num_nodes", num_nodes, 0)
+    count = checked_count(num_nodes)
     return Span(torch.zeros(count, dtype=torch.int64), torch.full((count,), count), count, "full")
 
 
@@ -64,7 +64,7 @@ def _packed(ptr: Tensor) -> Span:
     sizes = ptr.diff()
     if ptr.numel() == 0 or int(ptr[0]) != 0 or bool((sizes < 0).any()):
         raise ValueError("ptr: found a descent or a start other than 0, expected 0 <= ... <= N")
-    count = int(ptr[-1])
+    count = checked_count(int(ptr[-1]))
     start, stop = (
         torch.repeat_interleave(bound, sizes, output_size=count) for bound in (ptr[:-1], ptr[1:])
     )
@@ -85,9 +85,9 @@ def window(
     Raises:
         TypeError, ValueError: an argument is not a number of positions.
     """
-    count = _check.integer("num_nodes", num_nodes, 0)
+    count = checked_count(num_nodes)
     if radius is not None:
-        _check.integer("radius", radius, 0)
+        _check.integer("radius", radius, 0, 2**31 - 1)
     start, stop = ranges(count, radius, causal)
     return Span(start, stop, count, "window", radius, causal, signed)
 
@@ -97,8 +97,12 @@ def checked_edges(
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """Sources, targets and `(num_sources, num_targets)` of a validated `edge_index`."""
     _check.shape("edge_index", _check.integers("edge_index", edge_index), [2, "E"])
-    source, target = edge_index.long().unbind(0)
-    sizes = _sizes(edge_index, num_nodes)
+    if edge_index.layout != torch.strided:
+        raise TypeError(f"edge_index: found layout {edge_index.layout}, expected a dense [2, E]")
+    as_tensor = getattr(edge_index, "as_tensor", None)  # PyG's EdgeIndex wraps a tensor
+    edges = (edge_index if as_tensor is None else as_tensor()).long()
+    source, target = edges.unbind(0)
+    sizes = _sizes(edges, num_nodes)
     _check.within("edge_index[0]", source, sizes[0], "num_sources")
     _check.within("edge_index[1]", target, sizes[1], "num_targets")
     return source, target, sizes
@@ -106,9 +110,12 @@ def checked_edges(
 
 def _sizes(edge_index: Tensor, num_nodes: int | tuple[int, int] | None) -> tuple[int, int]:
     if num_nodes is None:
-        count = int(edge_index.max()) + 1 if edge_index.numel() else 0
-        return max(count, 0), max(count, 0)
-    if isinstance(num_nodes, tuple) and len(num_nodes) == 2:
-        return tuple(_check.integer("num_nodes", n, 0) for n in num_nodes)  # type: ignore[return-value]
-    count = _check.integer("num_nodes", num_nodes, 0)
-    return count, count
+        count = checked_count(max(int(edge_index.max()) + 1, 0) if edge_index.numel() else 0)
+        return count, count
+    sources, targets = num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)
+    return checked_count(sources), checked_count(targets)
+
+
+def checked_count(num_nodes: object) -> int:
+    """A number of nodes that 32-bit indices can tell apart."""
+    return _check.integer("num_nodes", num_nodes, 0, 2**31 - 1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gattn import _check
 from gattn.neighborhood._tensors import DEFAULT_MAX_PAIRS, MAX_HOPS, check_budget, pointers
-from gattn.neighborhood.build import checked_edges
+from gattn.neighborhood.build import checked_count, checked_edges
 from gattn.neighborhood.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ def k_hop(
         ValueError: there are more pairs than `max_pairs`; the message has their number.
     """
     radius = _check.integer("num_hops", num_hops, 0, MAX_HOPS)
+    if num_nodes is not None:
+        checked_count(num_nodes)
+    if not isinstance(complete, bool):
+        raise TypeError(f"complete: found {complete!r}, expected True or False")
     source, target, (count, _) = checked_edges(edge_index, num_nodes)
     kept = _kept_hops(shells, radius, complete)
     budget = _check.integer("max_pairs", max_pairs, 0)
@@ -68,6 +72,8 @@ def _kept_hops(shells: Iterable[int] | None, radius: int, complete: bool) -> fro
     farthest = radius + complete
     if shells is None:
         return frozenset(range(farthest + 1))
+    if not isinstance(shells, Iterable):
+        raise TypeError(f"shells: found {shells!r}, expected distances, such as [2]")
     return frozenset(_check.integer("shells", shell, 0, farthest) for shell in shells)
 
 

@@ -13,9 +13,15 @@ from gattn.neighborhood._tensors import (
     MAX_HOPS,
     check_budget,
     map_tensors,
+    mover,
     pointers,
 )
 from gattn.neighborhood.sparse import Sparse
+
+_ADVICE = (
+    "narrow the window, cut the sequence, or use what torch's own attention can do without "
+    "storing pairs (gattn.backend_reasons says why it cannot here)"
+)
 
 KINDS = ("full", "packed", "window", "packed_window")
 
@@ -56,7 +62,9 @@ class Span:
         _check.one_of("kind", self.kind, KINDS)
         _check.integer("num_sources", self.num_sources, 0, 2**31 - 1)
         for name in ("start", "stop"):
-            bound = _check.integers(name, getattr(self, name))
+            bound = _check.tensor(name, getattr(self, name))
+            if bound.dtype != torch.int64:
+                raise TypeError(f"{name}: found dtype {bound.dtype}, expected torch.int64")
             _check.shape(name, bound, [self.start.shape[0] if self.start.dim() else "N"])
             _check.same_device(name, bound, self.start.device, "start")
             _check.within(name, bound, self.num_sources + 1, "num_sources + 1")
@@ -64,9 +72,19 @@ class Span:
             raise ValueError(
                 "stop: found a row that stops before it starts, expected start <= stop"
             )
-        if self.signed and self.radius is None:
-            raise ValueError("radius: found None, expected a number of positions when signed")
+        self._check_window()
         self._check_kind()
+
+    def _check_window(self) -> None:
+        if not self.is_window and (self.radius is not None or self.causal or self.signed):
+            raise ValueError(
+                f"kind: found {self.kind!r} with radius, causal or signed, expected a window"
+            )
+        if self.radius is not None:
+            _check.integer("radius", self.radius, 0)
+        if self.signed and (self.radius is None or 2 * self.radius > MAX_HOPS + 1):
+            # A hop is one byte: past that, before and after would share it.
+            raise ValueError(f"radius: found {self.radius}, expected at most 127 when signed")
 
     def _check_kind(self) -> None:
         """Backends trust `kind` without looking at the ranges again, so the two must agree."""
@@ -106,7 +124,7 @@ class Span:
             return None
         if self.signed:
             assert self.radius is not None
-            return min(2 * self.radius, MAX_HOPS + 1)
+            return 2 * self.radius
         farthest = max(self.num_rows - 1, 0) if self.radius is None else self.radius
         return min(farthest, MAX_HOPS + 1)
 
@@ -115,9 +133,9 @@ class Span:
         """Where the tensors live."""
         return self.start.device
 
-    def to(self, device: torch.device | str) -> Span:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Span:
         """The same neighbourhood on another device."""
-        return map_tensors(self, lambda tensor: tensor.to(device))
+        return map_tensors(self, mover(device, non_blocking))
 
     def pin_memory(self) -> Span:
         """The same neighbourhood in page-locked memory."""
@@ -133,7 +151,7 @@ class Span:
             ValueError: there are more pairs than `max_pairs`.
         """
         count = self.num_pairs
-        check_budget(f"{self!r}", count, max_pairs, "keep the Span, or narrow the window")
+        check_budget(f"{self!r}", count, max_pairs, _ADVICE)
         rowptr = pointers(self.stop - self.start)
         rows = torch.arange(self.num_rows, device=self.device)
         row = torch.repeat_interleave(rows, rowptr.diff(), output_size=count)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gattn import _check
-from gattn.neighborhood._tensors import MAX_HOPS, map_tensors, pointers
+from gattn.neighborhood._tensors import MAX_HOPS, map_tensors, mover, pointers
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +99,9 @@ class Sparse:
             edges if self.perm is None else torch.empty_like(edges).index_copy_(1, self.perm, edges)
         )
 
-    def to(self, device: torch.device | str) -> Sparse:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Sparse:
         """The same neighbourhood on another device."""
-        return map_tensors(self, lambda tensor: tensor.to(device))
+        return map_tensors(self, mover(device, non_blocking))
 
     def pin_memory(self) -> Sparse:
         """The same neighbourhood in page-locked memory."""
@@ -181,7 +181,7 @@ def _check_pairs(pairs: Sparse) -> None:
     count = int(pairs.rowptr[-1])
     for name, dtype in (("col", torch.int32), ("hop", torch.uint8), ("perm", torch.int64)):
         value = getattr(pairs, name)
-        if value is None:
+        if value is None and name != "col":
             continue
         if _check.tensor(name, value).dtype != dtype:
             raise TypeError(f"{name}: found dtype {value.dtype}, expected {dtype}")

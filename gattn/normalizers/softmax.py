@@ -62,9 +62,15 @@ class TopK(Normalizer):
 class _StraightThrough(torch.autograd.Function):
     """The first argument forward, the gradient of the second backward."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, hard: Tensor, soft: Tensor) -> Tensor:
+    def forward(hard: Tensor, soft: Tensor) -> Tensor:
         return hard.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
 from gattn import _check
@@ -18,13 +19,7 @@ def load(name: str) -> ModuleType:
         ValueError: there is no backend of that name.
     """
     _check.one_of("backend", name, BACKENDS)
-    if name == "sdpa":
-        from gattn.ops import sdpa
-
-        return sdpa
-    from gattn.ops import reference
-
-    return reference
+    return import_module(f"gattn.ops.{name}")
 
 
 def reasons(problem: Problem) -> dict[str, list[str]]:

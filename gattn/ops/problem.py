@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -72,8 +73,8 @@ class Problem:
     @property
     def compute_dtype(self) -> torch.dtype:
         """Scores, statistics and sums: float64 for float64, float32 for everything else."""
-        wide = torch.promote_types(self.form.left.dtype, self.form.right.dtype)
-        return torch.promote_types(wide, torch.float32)
+        dtypes = (self.form.left.dtype, self.form.right.dtype, self.values.dtype)
+        return reduce(torch.promote_types, dtypes, torch.float32)
 
     def tensors(self) -> dict[str, Tensor]:
         """The floating tensors by name, those that are present."""
@@ -109,12 +110,13 @@ def _check_form(form: Form, neighborhood: Neighborhood) -> None:
     _check.shape("key", right, [neighborhood.num_sources, left.shape[1], channels])
     heads = left.shape[1]
     if isinstance(form, Additive):
-        _check.shape("form.weight", form.weight, [heads, left.shape[2]])
+        weight = _check.tensor("form.weight", form.weight)
+        _check.shape("form.weight", weight, [heads, left.shape[2]])
     if isinstance(form, Multiplicative):
         for name, nodes in (("source_bias", right.shape[0]), ("target_bias", left.shape[0])):
             bias = getattr(form, name)
             if bias is not None:
-                _check.shape(f"form.{name}", bias, [nodes, heads])
+                _check.shape(f"form.{name}", _check.tensor(f"form.{name}", bias), [nodes, heads])
 
 
 def _check_value(problem: Problem) -> None:
@@ -147,6 +149,9 @@ def _check_features(problem: Problem) -> None:
         )
     if features is None:
         return
+    for name in ("pair_features", "pair_weight", "pair_value"):
+        if getattr(problem, name) is not None:
+            _check.tensor(name, getattr(problem, name))
     _check.shape("pair_features", features, [problem.neighborhood.num_pairs, "F"])
     width, right, values = features.shape[1], problem.form.right, problem.values
     if problem.pair_weight is not None:

@@ -21,16 +21,18 @@ def reasons(problem: Problem) -> list[str]:
     found = [f"{name} is given" for name in biases if getattr(problem, name) is not None]
     if problem.wants_statistic:
         found.append("the statistic of the rows is asked for")
-    if not isinstance(problem.normalizer, Softmax):
+    # A subclass may mean something else: only the class itself is known to be what torch computes.
+    if type(problem.normalizer) is not Softmax:
         found.append(f"the normalizer is {problem.normalizer}, not Softmax()")
     return found + _form_reasons(problem) + _span_reasons(problem)
 
 
 def _form_reasons(problem: Problem) -> list[str]:
     form = problem.form
-    if not isinstance(form, Multiplicative):
+    if type(form) is not Multiplicative:
         return [f"the form is {type(form).__name__}, not Multiplicative"]
-    found = ["the form has a source_bias"] if form.source_bias is not None else []
+    biases = ("source_bias", "target_bias")
+    found = [f"the form has a {name}" for name in biases if getattr(form, name) is not None]
     if form.left.shape[2] == 0:
         found.append("the form has no channels")
     dtypes = {form.left.dtype, form.right.dtype, problem.values.dtype}

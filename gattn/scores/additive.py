@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gattn import forms
-from gattn.scores.base import Score, glorot, glorot_
+from gattn.scores.base import Score, glorot, glorot_, wide
 
 
 class Additive(Score):
@@ -27,7 +27,7 @@ class Additive(Score):
 
     def __init__(self, heads: int, channels: int, hidden: int | None = None) -> None:
         super().__init__()
-        width = hidden or channels
+        width = channels if hidden is None else hidden
         self.query_weight = glorot(heads, channels, width)
         self.key_weight = glorot(heads, channels, width)
         self.weight = glorot(heads, width)
@@ -39,8 +39,8 @@ class Additive(Score):
 
     def forward(self, query: Tensor, key: Tensor) -> forms.Additive:
         """The form of `query` `[..., N, H, C]` and `key` `[..., M, H, C]`."""
-        left = torch.einsum("...nhc,hca->...nha", query, self.query_weight)
-        right = torch.einsum("...mhc,hca->...mha", key, self.key_weight)
+        left = torch.einsum("...nhc,hca->...nha", wide(query), wide(self.query_weight))
+        right = torch.einsum("...mhc,hca->...mha", wide(key), wide(self.key_weight))
         return forms.Additive(left, right, self.weight, "tanh")
 
     def reset_parameters(self) -> None:

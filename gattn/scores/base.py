@@ -37,6 +37,11 @@ class Score(nn.Module, ABC):
         """Draw the parameters anew; the default suits scores without parameters."""
 
 
+def wide(tensor: Tensor) -> Tensor:
+    """`tensor` in float32 at least: a sum over channels may not fit a half type."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def glorot(*size: int, **options: Any) -> nn.Parameter:
     """A parameter drawn uniformly with Glorot's bound, sqrt(6 / (fan_in + fan_out))."""
     return glorot_(nn.Parameter(torch.empty(*size, **options)))

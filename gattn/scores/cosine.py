@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from gattn.forms import Multiplicative
 from gattn.scores.base import Score
@@ -32,6 +32,17 @@ class Cosine(Score):
 
     def forward(self, query: Tensor, key: Tensor) -> Multiplicative:
         """The form of `query` `[..., N, H, C]` and `key` `[..., M, H, C]`."""
-        return Multiplicative(
-            normalize(query, dim=-1), normalize(key, dim=-1), scale=1.0 / self.temperature
-        )
+        return Multiplicative(_unit(query), _unit(key), scale=1.0 / self.temperature)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors of length one; zero vectors stay zero.
+
+    They are brought to a size of about one first, as a constant that cancels: no square overflows
+    or vanishes, in no dtype.
+    """
+    wide = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    size = wide.detach().abs().amax(-1, keepdim=True) if wide.shape[-1] else wide.new_ones(())
+    scaled = wide / torch.where(size > 0, size, 1.0)
+    squared = scaled.square().sum(-1, keepdim=True)
+    return (scaled / torch.where(squared > 0, squared, 1.0).sqrt()).to(vectors.dtype)

@@ -54,7 +54,8 @@ class General(Score):
 
     def __init__(self, heads: int, query_channels: int, key_channels: int | None = None) -> None:
         super().__init__()
-        self.weight = glorot(heads, query_channels, key_channels or query_channels)
+        columns = query_channels if key_channels is None else key_channels
+        self.weight = glorot(heads, query_channels, columns)
 
     @classmethod
     def for_heads(cls, heads: int, channels: int) -> Self:

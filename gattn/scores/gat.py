@@ -7,7 +7,7 @@ from typing import Self
 from torch import Tensor
 
 from gattn.forms import Additive
-from gattn.scores.base import Score, glorot, glorot_
+from gattn.scores.base import Score, glorot, glorot_, wide
 
 
 class GAT(Score):
@@ -37,8 +37,8 @@ class GAT(Score):
 
     def forward(self, query: Tensor, key: Tensor) -> Additive:
         """The form of `query` `[..., N, H, C]` and `key` `[..., M, H, C]`: one channel."""
-        left = (query * self.att_dst).sum(-1, keepdim=True)
-        right = (key * self.att_src).sum(-1, keepdim=True)
+        left = (wide(query) * self.att_dst).sum(-1, keepdim=True)
+        right = (wide(key) * self.att_src).sum(-1, keepdim=True)
         ones = self.att_src.new_ones(self.att_src.shape[0], 1)
         return Additive(left, right, ones, "leaky_relu", self.negative_slope)
 

@@ -92,7 +92,8 @@ def gat_reasons(conv: Any, edge_index: Any, wants_weights: Any) -> list[str]:
 
 def is_plain(lin: nn.Module) -> bool:
     """`lin` does nothing but multiply by its weight, so that the weight can be used without it."""
-    hooks = len(lin._forward_hooks) + len(lin._forward_pre_hooks)
+    kinds = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
+    hooks = sum(len(getattr(lin, f"_{kind}")) for kind in kinds)
     lazy = int(hasattr(lin, "_hook"))  # a lazy weight is initialised by a hook of its own
     return type(lin) is Linear and lin.bias is None and hooks == lazy
 
