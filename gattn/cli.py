@@ -37,7 +37,8 @@ USUAL = (
     "weight_decay 0.0005, optimizer adam."
 )
 
-SETTINGS = "layers hidden heads dropout epochs lr weight_decay optimizer patience".split()
+SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_decay")
+SETTINGS += ("optimizer", "patience")
 """Options that are a trial's settings of the same name."""
 
 

@@ -13,8 +13,13 @@ from gattn.neighborhood import Neighborhood
 from gattn.normalizers import Normalizer, Softmax
 from gattn.ops import dispatch, reference
 from gattn.ops.philox import draw_seed
-from gattn.ops.problem import Problem
+from gattn.ops.problem import Problem, checked_neighborhood
 from gattn.scores import ScaledDot, Score
+
+# What `**options` may hold: the keyword arguments of `attend` that have a meaning there.
+SCORES = ("hop_bias", "pair_bias", "pair_features", "pair_weight")
+WEIGHTS = ("normalizer", *SCORES)
+OPTIONS = (*WEIGHTS, "pair_value")
 
 
 def attend(
@@ -68,7 +73,7 @@ def attend(
         TypeError, ValueError: an argument does not fit the others; or a named backend cannot
             compute this, with the reasons.
     """
-    form = (ScaledDot() if score is None else score)(query, key)
+    form = _scored(score, query, key)
     return attend_form(
         form,
         value,
@@ -105,7 +110,7 @@ def attend_with_statistic(
     Raises:
         TypeError, ValueError: as `attend`; or the normaliser has no statistic.
     """
-    form = (ScaledDot() if score is None else score)(query, key)
+    form = _scored(score, query, key)
     return attend_form_with_statistic(form, value, neighborhood, **options)
 
 
@@ -190,8 +195,7 @@ def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tens
     Raises:
         TypeError, ValueError: as `attention_weights`.
     """
-    batch = _batched.size(form, None)
-    problem = _problem(form, None, neighborhood, batch, **options)
+    problem, batch = _problem(form, None, neighborhood, _only(options, WEIGHTS))
     with _full_precision(neighborhood):
         return _batched.unfold(reference.weights(problem), batch)
 
@@ -210,8 +214,7 @@ def pair_scores(form: Form, neighborhood: Neighborhood, **options: Any) -> Tenso
     Raises:
         TypeError, ValueError: as `attention_weights`.
     """
-    batch = _batched.size(form, None)
-    problem = _problem(form, None, neighborhood, batch, **options)
+    problem, batch = _problem(form, None, neighborhood, _only(options, SCORES))
     with _full_precision(neighborhood):
         return _batched.unfold(reference.scores(problem), batch)
 
@@ -236,9 +239,26 @@ def backend_reasons(
     Raises:
         TypeError, ValueError: as `attend`.
     """
-    form = (ScaledDot() if score is None else score)(query, key)
-    batch = _batched.size(form, value)
-    return dispatch.reasons(_problem(form, value, neighborhood, batch, **options))
+    form = _scored(score, query, key)
+    return dispatch.reasons(_problem(form, value, neighborhood, _only(options, OPTIONS))[0])
+
+
+def _scored(score: Score | None, query: Tensor, key: Tensor) -> Form:
+    """The form of query and key, both of which scores take on trust."""
+    if score is not None and not isinstance(score, Score):
+        found = f"the class {score.__name__}" if isinstance(score, type) else repr(score)
+        raise TypeError(f"score: found {found}, expected a Score, such as ScaledDot()")
+    _check.floating("query", query)
+    _check.floating("key", key)
+    return (ScaledDot() if score is None else score)(query, key)
+
+
+def _only(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The options, if a function knows them all: none is ignored in silence."""
+    for name in options:
+        if name not in names:
+            raise TypeError(f"{name}: found an unknown argument, expected {', '.join(names)}")
+    return options
 
 
 def _run(
@@ -250,11 +270,10 @@ def _run(
     options: dict[str, Any],
     statistic: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    batch = _batched.size(form, value)
-    options = options | {"dropout": dropout, "wants_statistic": statistic}
+    more: dict[str, Any] = {"dropout": dropout, "wants_statistic": statistic}
     if _check.fraction("dropout", dropout):
-        options["seed"] = draw_seed(neighborhood.device)
-    problem = _problem(form, value, neighborhood, batch, **options)
+        more["seed"] = draw_seed(checked_neighborhood(neighborhood).device)
+    problem, batch = _problem(form, value, neighborhood, _only(options, OPTIONS) | more)
     with _full_precision(neighborhood):
         out, found = dispatch.choose(problem, backend).forward(problem)
     return _batched.unfold(out, batch), None if found is None else _batched.unfold(found, batch)
@@ -266,16 +285,12 @@ def _full_precision(neighborhood: Neighborhood) -> torch.autocast:
 
 
 def _problem(
-    form: Form,
-    value: Tensor | None,
-    neighborhood: Neighborhood,
-    batch: int | None,
-    *,
-    normalizer: Normalizer | None = None,
-    **options: Any,
-) -> Problem:
+    form: Form, value: Tensor | None, neighborhood: Neighborhood, options: dict[str, Any]
+) -> tuple[Problem, int | None]:
+    """The validated problem, its batch axis folded into the heads, and the size of that axis."""
+    batch = _batched.size(form, value)
     if batch is not None:
-        form, value = _batched.fold_form(form, batch), _batched.fold(value)
-        options = {name: _batched.repeat(name, value, batch) for name, value in options.items()}
-    chosen = Softmax() if normalizer is None else normalizer
-    return Problem(form, value, neighborhood, chosen, **options)
+        form, value, options = _batched.fold_all(form, value, options, batch)
+    chosen = options.get("normalizer")
+    options = options | {"normalizer": Softmax() if chosen is None else chosen}
+    return Problem(form, value, neighborhood, **options), batch

@@ -151,14 +151,17 @@ def test_the_demo_is_the_study_that_was_promised():
     assert len({t.epochs for t in trials}) == 1
 
 
-def test_a_preset_can_be_changed(tmp_path):
+def test_a_preset_can_be_changed(tmp_path, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(cli, "_prepare", lambda *found: prepared.append(found))
     changes = ["--option", "size=8", "--breadth", "2", "--depth", "1", "--seeds", "1", *TINY]
     changes += ["--threads", "2"]
     assert cli.run(["compare", "--preset", "demo", "--out", str(tmp_path), *changes]) == 0
     (row,) = read_rows(tmp_path / "trials.jsonl")
     expected = {"dataset": "minesweeper", "options": "size=8", "breadth": 2, "epochs": 2}
-    expected |= {"threads": 2, "lr": PRESETS["demo"]["lr"]}
+    expected |= {"lr": PRESETS["demo"]["lr"]}
     assert {name: row[name] for name in expected} == expected
+    assert prepared == [("cpu", 2)]
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["data"], ["data", "show"]])

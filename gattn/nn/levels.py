@@ -15,14 +15,15 @@ from torch import Tensor, nn
 
 from gattn.forms import Form, Multiplicative
 from gattn.functional import (
+    OPTIONS,
+    SCORES,
     attend_form,
     attend_form_with_statistic,
     form_weights,
     pair_scores,
 )
 from gattn.neighborhood import Neighborhood, Span, Sparse
-from gattn.normalizers import Normalizer, Softmax
-from gattn.ops.reference import Pairs
+from gattn.normalizers import Normalizer
 
 LEVELS = ("node", "hop")
 
@@ -33,7 +34,7 @@ def checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: they are not.
     """
-    found = tuple(levels)
+    found = (levels,) if isinstance(levels, str) else tuple(levels)
     if "node" not in found or found != tuple(level for level in LEVELS if level in found):
         raise ValueError(f"levels: found {found}, expected ('node',) or ('node', 'hop')")
     return found
@@ -77,17 +78,16 @@ class HopLevel(nn.Module):
     ) -> Tensor:
         """Output `[..., N, H, D]`; the arguments are those of `attend_form`, and the query."""
         rings = _rings(neighborhood)
+        options["normalizer"] = normalizer
         if normalizer.has_statistic:
             inside, statistic = attend_form_with_statistic(
-                form, value, rings, normalizer=normalizer, backend=backend, **options
+                form, value, rings, backend=backend, **options
             )
         else:
-            inside = attend_form(
-                form, value, rings, normalizer=normalizer, backend=backend, **options
-            )
-            statistic = _unmasked(rings, inside)
+            inside = attend_form(form, value, rings, backend=backend, **options)
+            statistic = _statistic(form, rings, options)
         ring_form = self._form(query, statistic, rings.groups)
-        return attend_form(ring_form, inside, _ring_span(rings), normalizer=Softmax())
+        return attend_form(ring_form, inside, _ring_span(rings))
 
     def weights(
         self, query: Tensor, form: Form, neighborhood: Neighborhood, **options: Any
@@ -95,28 +95,44 @@ class HopLevel(nn.Module):
         """Weight of every pair, `[..., E, H]`: inside its ring, times that of its ring."""
         rings = _rings(neighborhood)
         inside = form_weights(form, rings, **options)
-        statistic = self._statistic(form, rings, options)
-        over = form_weights(self._form(query, statistic, rings.groups), _ring_span(rings))
-        pairs = Pairs.of(rings)
-        row = pairs.in_input_order(pairs.rows.index)
-        return inside * over.index_select(-2, row)
-
-    def _statistic(self, form: Form, rings: Sparse, options: dict[str, Any]) -> Tensor:
-        if not options["normalizer"].has_statistic:
-            return _unmasked(rings, pair_scores(form, rings)[..., :1, :, None])
-        return attend_form_with_statistic(form, None, rings, **options)[1]
+        ring_form = self._form(query, _statistic(form, rings, options), rings.groups)
+        return inside * form_weights(ring_form, _ring_span(rings)).index_select(-2, _row_of(rings))
 
     def _form(self, query: Tensor, statistic: Tensor, groups: int) -> Multiplicative:
         """A ring belongs to one target, so all of its score is a bias of the ring."""
         last = self.ring_key.shape[0] - 1
         key = self.ring_key[torch.arange(groups, device=query.device).clamp(max=last)]
-        fit = (
-            torch.einsum("...nhc,ghc->...ngh", query, key.to(query.dtype)) * query.shape[-1] ** -0.5
-        )
-        score = statistic + fit.flatten(-3, -2)
+        # In the dtype of scores, not of features.
+        with torch.autocast(query.device.type, enabled=False):
+            dtype = torch.promote_types(statistic.dtype, torch.float32)
+            fit = torch.einsum("...nhc,ghc->...ngh", query.to(dtype), key.to(dtype))
+        score = statistic + fit.flatten(-3, -2) * query.shape[-1] ** -0.5
         # No channels: what the rings hold is not compared again, only weighed.
         nothing = score.new_empty(*score.shape, 0)
-        return Multiplicative(query[..., :0].to(score.dtype), nothing, source_bias=score)
+        return Multiplicative(query[..., :0].to(dtype), nothing, source_bias=score)
+
+
+def _statistic(form: Form, rings: Sparse, options: dict[str, Any]) -> Tensor:
+    """The statistic of every ring, `[..., R, H]`.
+
+    Normalisers without one give all rings the same, 0, but for those without an unmasked pair.
+    """
+    known = {name: option for name, option in options.items() if name in OPTIONS}
+    if options["normalizer"].has_statistic:
+        known.pop("pair_value", None)
+        return attend_form_with_statistic(form, form.right[..., :0], rings, **known)[1]
+    with torch.no_grad():
+        score = pair_scores(form, rings, **{n: o for n, o in known.items() if n in SCORES})
+        unmasked = (score > float("-inf")).to(score.dtype)
+        shape = (*score.shape[:-2], rings.num_rows, score.shape[-1])
+        count = score.new_zeros(shape).index_add(-2, _row_of(rings), unmasked)
+    return torch.zeros_like(count).masked_fill(count == 0, float("-inf"))
+
+
+def _row_of(rings: Sparse) -> Tensor:
+    """The ring of every pair, `[E]`, in the builder's input order."""
+    row = rings.rows()
+    return row if rings.perm is None else torch.empty_like(row).index_copy_(0, rings.perm, row)
 
 
 def _rings(neighborhood: Neighborhood) -> Sparse:
@@ -128,10 +144,3 @@ def _ring_span(rings: Sparse) -> Span:
     """Every target attends to its own rings: `groups` consecutive ones."""
     start = torch.arange(rings.num_targets, device=rings.device) * rings.groups
     return Span(start, start + rings.groups, rings.num_rows, "packed")
-
-
-def _unmasked(rings: Sparse, like: Tensor) -> Tensor:
-    """`[..., R, H]` for normalisers without a statistic: 0, or -inf for a ring without pairs."""
-    empty = (rings.rowptr.diff() == 0)[:, None].expand(-1, like.shape[-2])
-    flat = like.new_zeros(*like.shape[:-3], *empty.shape)
-    return flat.masked_fill(empty, float("-inf"))

@@ -49,13 +49,13 @@ class AttentionBlock(nn.Module):
         **attention: Any,
     ) -> None:
         super().__init__()
-        if channels % heads:
+        if channels % _check.integer("heads", heads, 1):
             raise ValueError(
                 f"hidden_channels: found {channels}, expected a multiple of heads = {heads}"
             )
         self.norm_attention, self.norm_feed = _norm(norm, channels), _norm(norm, channels)
         self.attention = GraphAttention(
-            channels, channels // heads, heads, dropout=dropout, **attention
+            channels, channels // heads, heads, dropout=dropout, concat=True, **attention
         )
         self.merge = nn.Linear(channels, channels)
         self.widen = nn.Linear(channels, feed_forward * channels)
@@ -93,7 +93,8 @@ class AttentionGNN(nn.Module):
         norm: PyG's name of a normalisation, a callable from channels to a module, or `None`.
         feed_forward: width of the feed-forward networks, in multiples of `hidden_channels`.
         attention: further arguments of `GraphAttention`: `score, normalizer, hop_bias, levels,
-            share_key_value, backend`.
+            share_key_value, backend`. A class of scores is built for every block; an instance is
+            shared by all.
 
     Raises:
         TypeError, ValueError: an argument is out of range.

@@ -14,23 +14,25 @@ from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
 from gattn.neighborhood import Neighborhood, Span, Sparse, from_edge_index
 
 
-def as_neighborhood(structure: Any, num_targets: int, num_sources: int) -> Neighborhood:
+def as_neighborhood(structure: Any, target: Tensor, source: Tensor) -> Neighborhood:
     """The neighbourhood itself, or the one hop of an `edge_index`.
 
     Args:
         structure: a neighbourhood; or `[2, E]` (source, target), a PyG `EdgeIndex`, a transposed
             `torch.sparse` or `SparseTensor` adjacency.
-        num_targets: N, the number of targets in the features.
-        num_sources: M, the number of sources in the features.
+        target: `[..., N, F]`, features of the targets.
+        source: `[..., M, F]`, features of the sources; the same tensor where they are the same
+            nodes.
 
     Raises:
         TypeError: it is none of these.
         ValueError: a neighbourhood and the features do not have the same numbers of nodes.
     """
+    num_targets, num_sources = target.shape[-2], source.shape[-2]
     if isinstance(structure, (Sparse, Span)):
         _check_nodes(structure, num_targets, num_sources)
         return structure
-    sizes = num_targets if num_targets == num_sources else (num_sources, num_targets)
+    sizes = num_targets if target is source else (num_sources, num_targets)
     return from_edge_index(plain_edge_index(structure), sizes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,17 +88,28 @@ class Problem:
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
+def checked_form(form: object) -> Form:
+    """`form`, if it is one of the three."""
+    return _instance("form", form, Multiplicative, Additive, Given)
+
+
+def checked_neighborhood(neighborhood: object) -> Neighborhood:
+    """`neighborhood`, if it is one."""
+    return _instance("neighborhood", neighborhood, Sparse, Span)
+
+
+def _instance(name: str, part: Any, *kinds: type) -> Any:
+    if not isinstance(part, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        found = type(part).__name__ if isinstance(part, Tensor) else repr(part)
+        raise TypeError(f"{name}: found {found}, expected a {wanted}")
+    return part
+
+
 def _check_parts(problem: Problem) -> None:
-    for name, kinds in (
-        ("form", (Multiplicative, Additive, Given)),
-        ("neighborhood", (Sparse, Span)),
-        ("normalizer", (Normalizer,)),
-    ):
-        part = getattr(problem, name)
-        if not isinstance(part, kinds):
-            wanted = " or ".join(kind.__name__ for kind in kinds)
-            found = type(part).__name__ if isinstance(part, Tensor) else repr(part)
-            raise TypeError(f"{name}: found {found}, expected a {wanted}")
+    checked_form(problem.form)
+    checked_neighborhood(problem.neighborhood)
+    _instance("normalizer", problem.normalizer, Normalizer)
     _check.fraction("dropout", problem.dropout)
     if problem.wants_statistic and not problem.normalizer.has_statistic:
         raise ValueError(f"normalizer: found {problem.normalizer}, which has no row statistic")
