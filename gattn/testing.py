@@ -65,6 +65,7 @@ class Case:
         cast = {name: leaf.to(dtype).requires_grad_() for name, leaf in self.leaves.items()}
         problem = self.build(cast)
         out, statistic = backend.forward(problem)
+        assert out.dtype == problem.values.dtype, f"{self.name}: found the dtype {out.dtype}"
         found = {"out": out} | ({"statistic": statistic} if problem.wants_statistic else {})
         upstream = [_upstream(tensor) for tensor in found.values()]
         grads = torch.autograd.grad(
@@ -112,32 +113,43 @@ def _form_cases(graph: Neighborhood, scale: float) -> dict[str, tuple[dict[str, 
         "pair_value": draw(features, heads, width),
     }
     if graph.num_hops is not None:
-        options["hop_bias"] = draw(2, heads)
+        options["hop_bias"] = draw(3, heads)
     weight = {"weight": draw(heads, channels)}
+    biases = {
+        "source_bias": draw(graph.num_sources, heads),
+        "target_bias": draw(graph.num_targets, heads),
+    }
+    mask = torch.where(torch.arange(graph.num_pairs) % 5 == 2, float("-inf"), 0.0)
 
-    def problem(form: Callable[[dict[str, Tensor]], forms.Form]) -> _Build:
+    def problem(form: Callable[[dict[str, Tensor]], forms.Form], **fixed: Any) -> _Build:
         def build(leaves: dict[str, Tensor], normalizer: Normalizer) -> Problem:
             given: dict[str, Any] = {name: leaves[name] for name in options if name in leaves}
-            given["wants_statistic"] = normalizer.has_statistic
+            given |= fixed | {"wants_statistic": normalizer.has_statistic}
             return Problem(form(leaves), leaves.get("value"), graph, normalizer, **given)
 
         return build
 
     def product(leaves: dict[str, Tensor]) -> forms.Form:
-        return forms.Multiplicative(leaves["left"], leaves["right"], 0.5)
+        of_nodes = (leaves.get("source_bias"), leaves.get("target_bias"))
+        return forms.Multiplicative(leaves["left"], leaves["right"], 0.5, *of_nodes)
 
     def tanh(leaves: dict[str, Tensor]) -> forms.Form:
         return forms.Additive(leaves["left"], leaves["right"], leaves["weight"], "tanh")
 
     def leaky(leaves: dict[str, Tensor]) -> forms.Form:
-        return forms.Additive(leaves["left"], leaves["right"], leaves["weight"])
+        return forms.Additive(leaves["left"], leaves["right"], leaves["weight"], negative_slope=0.4)
+
+    def given(leaves: dict[str, Tensor]) -> forms.Form:
+        return forms.Given(leaves["left"], leaves["right"], lambda q, k, hop: (q - k).abs().sum(-1))
 
     shared = {name: nodes[name] for name in ("left", "right")}
+    dropped = {"dropout": 0.5, "seed": torch.tensor(7)}
     return {
         "Multiplicative": (nodes, problem(product)),
-        "Multiplicative, all options": (nodes | options, problem(product)),
-        "Additive, value=None": (shared | weight, problem(leaky)),
+        "Multiplicative, all options": (nodes | options | biases, problem(product, **dropped)),
+        "Additive, value=None": (shared | weight, problem(leaky, pair_bias=mask)),
         "Additive, all options": (nodes | weight | options, problem(tanh)),
+        "Given": (nodes, problem(given)),
     }
 
 
@@ -227,8 +239,8 @@ def _error(found: Tensor, truth: Tensor) -> float:
 def check_score(score: Score, heads: int, channels: int) -> None:
     """A score keeps the promises of `gattn.scores.Score`.
 
-    It returns a form of fitting shapes, scores every pair by itself, takes a leading batch axis,
-    is differentiable twice, survives a copy of its state, and stays finite in bfloat16.
+    It returns a form of fitting shapes, scores every pair by its own two nodes, takes a leading
+    batch axis, is differentiable twice, is whole in its state, and stays finite in half types.
 
     Args:
         score: built for `heads` heads and `channels` channels.
@@ -248,10 +260,12 @@ def check_score(score: Score, heads: int, channels: int) -> None:
     _check_batch(score, query, key, value, graph)
     _check_state(score, query, key, graph)
     _check_gradients(score, query, key, value, graph)
-    low = copy.deepcopy(score).to(torch.bfloat16)
-    query, key, value = drawn.to(torch.bfloat16).unbind(0)
-    out = attend(query, key, value, graph, score=low)
-    assert torch.isfinite(out).all(), f"{score}: not finite in bfloat16"
+    for dtype in (torch.bfloat16, torch.float16):
+        low = copy.deepcopy(score).to(dtype)
+        query, key, value = drawn.to(dtype).unbind(0)
+        query[0] = key[1] = 0
+        out = attend(query, key, value, graph, score=low)
+        assert torch.isfinite(out).all(), f"{score}: not finite in {dtype}"
 
 
 def _check_pairs_alone(
@@ -260,9 +274,15 @@ def _check_pairs_alone(
     whole = pair_scores(score(query, key), graph)
     assert isinstance(score(query, key), forms.Form), f"{score}: found no form"
     assert whole.shape == (edges.shape[1], query.shape[1]), f"{score}: found {list(whole.shape)}"
-    for at in range(edges.shape[1]):
-        alone = pair_scores(score(query, key), from_edge_index(edges[:, at : at + 1], 5))
+    for at, (source, target) in enumerate(edges.t().tolist()):
+        # Alone, and with all other nodes changed.
+        moved = (torch.full_like(query, 9.0), torch.full_like(key, -7.0))
+        moved[0][target], moved[1][source] = query[target], key[source]
+        alone = pair_scores(score(*moved), from_edge_index(edges[:, at : at + 1], 5))
         torch.testing.assert_close(alone[0], whole[at], msg=f"{score}: a pair depends on others")
+    many = from_edge_index(edges.repeat(1, 50), 5)
+    repeated = pair_scores(score(query, key), many)
+    torch.testing.assert_close(repeated, whole.repeat(50, 1), msg=f"{score}: a block matters")
 
 
 def _check_batch(
@@ -277,9 +297,11 @@ def _check_batch(
 
 def _check_state(score: Score, query: Tensor, key: Tensor, graph: Neighborhood) -> None:
     fresh = copy.deepcopy(score)
+    for parameter in fresh.parameters():
+        torch.nn.init.constant_(parameter, float("nan"))
     fresh.reset_parameters()
     for name, parameter in fresh.named_parameters():
-        assert torch.isfinite(parameter).all(), f"{score}: {name} is not finite after a reset"
+        assert torch.isfinite(parameter).all(), f"{score}: {name} is not drawn anew by a reset"
     fresh.load_state_dict(score.state_dict())
     torch.testing.assert_close(
         pair_scores(fresh(query, key), graph),
@@ -314,9 +336,9 @@ def check_normalizer(normalizer: Normalizer) -> None:
     Raises:
         AssertionError: a promise is broken; the message says which.
     """
-    rows = _rows([4, 0, 1, 6, 2])
+    rows = _rows([4, 0, 1, 6, 30])
     generator = torch.Generator().manual_seed(0)
-    score = torch.randn(13, 2, generator=generator, dtype=torch.float64)
+    score = torch.randn(41, 2, generator=generator, dtype=torch.float64)
     score[4:5] = float("-inf")  # row 2 is masked as a whole
     score[7, 0] = float("-inf")
     weights, statistic = normalizer.normalize(score, rows)
@@ -327,7 +349,7 @@ def check_normalizer(normalizer: Normalizer) -> None:
     if statistic is not None:
         assert (statistic[[1, 2]] == float("-inf")).all(), f"{name}: statistic of empty rows"
         assert torch.isfinite(statistic[[0, 3, 4]]).all(), f"{name}: {statistic}"
-    _check_rows_alone(normalizer, score, rows, weights)
+    _check_rows_alone(normalizer, score, rows)
     _check_huge(normalizer, rows)
     if not normalizer.straight_through:
         _check_normalizer_gradients(normalizer, score, rows)
@@ -339,18 +361,20 @@ def _rows(sizes: list[int]) -> Rows:
     return Rows(torch.repeat_interleave(torch.arange(len(sizes)), counts), rowptr)
 
 
-def _check_rows_alone(normalizer: Normalizer, score: Tensor, rows: Rows, weights: Tensor) -> None:
+def _check_rows_alone(normalizer: Normalizer, score: Tensor, rows: Rows) -> None:
+    weights, statistic = normalizer.normalize(score, rows)
+    message = f"{normalizer}: a row depends on others, or on the order of its pairs"
     for row in range(rows.count):
         span = slice(int(rows.rowptr[row]), int(rows.rowptr[row + 1]))
-        alone = normalizer.normalize(score[span].flip(0), _rows([span.stop - span.start]))[0]
-        torch.testing.assert_close(
-            alone.flip(0), weights[span], msg=f"{normalizer}: a row depends on others, or on order"
-        )
+        alone = normalizer.normalize(score[span].flip(0), _rows([span.stop - span.start]))
+        torch.testing.assert_close(alone[0].flip(0), weights[span], msg=message)
+        if statistic is not None:
+            torch.testing.assert_close(alone[1], statistic[row : row + 1], msg=message)
 
 
 def _check_huge(normalizer: Normalizer, rows: Rows) -> None:
     for dtype in (torch.float32, torch.float64):
-        score = torch.linspace(-3e4, 3e4, 26, dtype=dtype).view(13, 2).requires_grad_()
+        score = torch.linspace(-3e4, 3e4, 82, dtype=dtype).view(41, 2).requires_grad_()
         weights, statistic = normalizer.normalize(score, rows)
         alive = weights.sum() if statistic is None else weights.sum() + statistic[[0, 3, 4]].sum()
         (grad,) = torch.autograd.grad(alive, score)
@@ -360,12 +384,20 @@ def _check_huge(normalizer: Normalizer, rows: Rows) -> None:
 
 def _check_normalizer_gradients(normalizer: Normalizer, score: Tensor, rows: Rows) -> None:
     masked = score == float("-inf")
+    bias = torch.where(masked, score, 0.0)
     leaf = torch.where(masked, 0.0, score).requires_grad_()
 
     def run(leaf: Tensor) -> tuple[Tensor, ...]:
-        weights, statistic = normalizer.normalize(leaf.masked_fill(masked, float("-inf")), rows)
+        # The mask is added, as a backend adds it: its gradient must not become NaN on the way.
+        weights, statistic = normalizer.normalize(leaf + bias, rows)
         return (weights,) if statistic is None else (weights, statistic[[0, 3, 4]])
 
+    for output in run(leaf):
+        assert output.requires_grad, f"{normalizer}: an output has no gradient"
+    weights, statistic = normalizer.normalize(leaf + bias, rows)
+    reached = weights.sum() if statistic is None else weights.sum() + statistic[:, 0].sum()
+    (grad,) = torch.autograd.grad(reached, leaf)
+    assert torch.isfinite(grad).all(), f"{normalizer}: a masked row has the gradient {grad}"
     assert gradcheck(run, (leaf,)), f"{normalizer}: wrong gradient"
     assert gradgradcheck(run, (leaf,)), f"{normalizer}: wrong second gradient"
 

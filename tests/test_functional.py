@@ -326,3 +326,73 @@ def test_a_hop_bias_needs_hops():
         gattn.attend(
             draw(5, 1, 2), draw(5, 1, 2), draw(5, 1, 2), gattn.full(5), hop_bias=draw(1, 1)
         )
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: gattn.attend(**GOOD, score="dot"), TypeError, "score: found 'dot'"),
+        (
+            lambda: gattn.attend(**GOOD, score=gattn.scores.Dot),
+            TypeError,
+            "score: found the class Dot, expected a Score",
+        ),
+        (lambda: gattn.attend(**(GOOD | {"query": [1]})), TypeError, "query: found list"),
+        (lambda: gattn.attend(**(GOOD | {"value": [1]})), TypeError, "value: found list"),
+        (lambda: gattn.attend_form(None, None, GRAPH), TypeError, "form: found None, expected"),
+        (
+            lambda: gattn.attend(**(GOOD | {"neighborhood": None}), dropout=0.5),
+            TypeError,
+            "neighborhood: found None",
+        ),
+        (
+            lambda: gattn.attention_weights(GOOD["query"], GOOD["key"], GRAPH, dropout=0.5),
+            TypeError,
+            "dropout: found an unknown argument, expected normalizer, hop_bias",
+        ),
+        (
+            lambda: gattn.attend_with_statistic(**GOOD, hopbias=None),
+            TypeError,
+            "hopbias: found an unknown argument",
+        ),
+        (lambda: batched(hop_bias=draw(3, 5)), ValueError, r"hop_bias: found shape \[3, 5\]"),
+        (lambda: batched(pair_bias=draw(7, 5)), ValueError, r"pair_bias: found shape \[7, 5\]"),
+        (lambda: batched(draw(3, 5, 1, 3)), ValueError, r"value: found shape \[3, 5, 1, 3\]"),
+        (
+            lambda: forms.Multiplicative(draw(5, 2, 3), draw(5, 2, 3), torch.ones(())),
+            TypeError,
+            "scale: found a Tensor",
+        ),
+        (lambda: given(lambda q, k, hop: q[:, :1, 0]), ValueError, r"fn: found shape \[7, 1\]"),
+        (lambda: given(lambda q, k, hop: None), TypeError, "fn: found NoneType"),
+    ],
+)
+def test_other_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message) as raised:
+        call()
+    assert "\n" not in str(raised.value)
+
+
+def batched(value=None, **options):
+    side = draw(3, 5, 2, 3)
+    return gattn.attend(side, side, side if value is None else value, GRAPH, **options)
+
+
+def given(fn):
+    return gattn.attend_form(forms.Given(draw(5, 2, 3), draw(5, 2, 3), fn), GOOD["value"], GRAPH)
+
+
+def test_a_double_value_is_summed_in_double():
+    query, key, value = draw(5, 2, 3).float(), draw(5, 2, 3, seed=1).float(), draw(5, 2, 3) + 1e6
+    exact = gattn.attend(query.double(), key.double(), value, GRAPH)
+    torch.testing.assert_close(gattn.attend(query, key, value, GRAPH), exact, rtol=1e-12, atol=0)
+
+
+def test_hard_inside_functorch():
+    side = draw(5, 2, 3)
+
+    def run(side):
+        return gattn.attend(side, side, side, GRAPH, normalizer=normalizers.Hard()).sum()
+
+    leaf = side.clone().requires_grad_()
+    torch.testing.assert_close(torch.func.grad(run)(side), torch.autograd.grad(run(leaf), leaf)[0])

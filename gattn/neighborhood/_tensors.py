@@ -32,7 +32,9 @@ def map_tensors(item: T, function: Callable[[Tensor], Tensor]) -> T:
 
 def mover(device: torch.device | str, non_blocking: bool) -> Callable[[Tensor], Tensor]:
     """What moves a tensor to a device, and does nothing else to it."""
-    place = torch.device(device)  # not a dtype, which Tensor.to would take as well
+    if not isinstance(device, (str, torch.device)):  # Tensor.to would take a dtype as well
+        raise TypeError(f"device: found {device!r}, expected a device")
+    place = torch.device(device)
     return lambda tensor: tensor.to(place, non_blocking=non_blocking)
 
 

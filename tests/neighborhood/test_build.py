@@ -3,10 +3,13 @@
 import dataclasses
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_geometric import EdgeIndex
+from torch_geometric.data import Data
 
 import gattn
 from gattn.testing import graphs
@@ -223,3 +226,54 @@ def test_a_changed_neighborhood_has_its_own_transpose():
     assert changed.transpose.rowptr.tolist() == [0, 0, 3]
     with pytest.raises(IndexError, match="col: found the index 5"):
         dataclasses.replace(sparse(), col=torch.tensor([1, 1, 5]).int())
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: span("full", causal=True), ValueError, "kind: found 'full' with radius, causal"),
+        (lambda: span("packed", radius=1), ValueError, "kind: found 'packed' with radius"),
+        (lambda: span("packed_window", radius=-3), ValueError, "radius: found -3"),
+        (lambda: span("packed_window", radius="x"), TypeError, "radius: found 'x'"),
+        (lambda: gattn.window(9, 128, signed=True), ValueError, "found 128, expected at most 127"),
+        (lambda: gattn.window(5, 2**63), ValueError, "radius: found 9223372036854775808"),
+        (lambda: gattn.full(10**12), ValueError, "num_nodes: found 1000000000000"),
+        (lambda: gattn.full(ptr=torch.tensor([0, 2**40])), ValueError, "num_nodes: found 10995"),
+        (lambda: gattn.from_edge_index(EDGES, 10**13), ValueError, "num_nodes: found 10000000"),
+        (lambda: gattn.from_edge_index(EDGES + 2**60), ValueError, "num_nodes: found 11529215"),
+        (lambda: gattn.from_edge_index(EDGES.to_sparse()), TypeError, "expected a dense"),
+        (lambda: gattn.k_hop(EDGES, 2, (5, 6)), TypeError, r"num_nodes: found \(5, 6\)"),
+        (lambda: gattn.k_hop(EDGES, 2, 5, shells=2), TypeError, "shells: found 2"),
+        (lambda: gattn.k_hop(EDGES, 2, 5, complete=2), TypeError, "complete: found 2"),
+        (lambda: gattn.batch(gattn.full(2)), TypeError, "found one neighbourhood"),
+        (lambda: gattn.batch([gattn.full(2), gattn.full(2).to("meta")]), ValueError, "devices"),
+        (lambda: gattn.Sparse(torch.tensor([0]), None, 3), TypeError, "col: found NoneType"),
+        (lambda: gattn.full(3).to(torch.float64), TypeError, "device: found torch.float64"),
+    ],
+)
+def test_other_bad_input_is_named(build, error, message):
+    with pytest.raises(error, match=message) as raised:
+        build()
+    assert "\n" not in str(raised.value)
+
+
+def span(kind, **options):
+    return gattn.Span(torch.zeros(3).long(), torch.full((3,), 3), 3, kind, **options)
+
+
+def test_counts_and_indices_of_other_types():
+    assert gattn.full(np.int64(3)).num_targets == 3
+    assert gattn.k_hop(EDGES, np.int64(1), 5, shells=np.arange(2)).num_hops == 1
+    for dtype in (torch.uint8, torch.uint16, torch.int16):
+        assert torch.equal(gattn.from_edge_index(EDGES.to(dtype)).edge_index(), EDGES)
+    assert type(gattn.from_edge_index(EdgeIndex(EDGES)).col) is torch.Tensor
+
+
+def test_a_bipartite_graph_has_no_loops_whatever_its_sizes():
+    for sizes in ((5, 5), (6, 5)):
+        assert gattn.from_edge_index(EDGES, sizes).hop.tolist() == [1] * 6
+
+
+def test_a_pyg_data_object_moves_its_neighborhood():
+    moved = Data(x=torch.zeros(5, 1), around=gattn.from_edge_index(EDGES, 5)).to("meta")
+    assert moved.around.device.type == "meta"

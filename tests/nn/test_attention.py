@@ -214,3 +214,59 @@ def test_autocast_and_half():
 def test_errors_name_what_is_wrong(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_score_given_as_an_instance_is_left_as_it_is():
+    score = scores.GATv2(2, 3)
+    before = score.att.clone()
+    assert GraphAttention(4, 3, 2, score=score).score is score
+    assert torch.equal(score.att, before)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_edge_features_with_every_score(score):
+    made = layer(4, 3, heads=2, score=score, edge_dim=2, hop_bias=1, levels=("node", "hop"))
+    made(features(9, 4), EDGES, edge_attr=features(30, 2)).sum().backward()
+    assert made.edge_key.grad.abs().sum() > 0 and made.edge_value.grad.abs().sum() > 0
+
+
+def test_a_masked_ring_has_no_weight_with_any_normalizer():
+    mask = torch.where(BALL.hop == 2, float("-inf"), 0.0).double()
+    near = gattn.k_hop(EDGES, 2, 9, shells=[0, 1])
+    for normalizer in NORMALIZERS:
+        made = layer(4, 3, heads=2, normalizer=normalizer, hop_bias=2, levels=("node", "hop"))
+        x = features(9, 4)
+        torch.testing.assert_close(made(x, BALL, pair_bias=mask), made(x, near))
+
+
+def test_ring_scores_are_not_computed_in_half_precision():
+    made = GraphAttention(8, 4, 2, hop_bias=2, levels=("node", "hop")).half()
+    for weight, value in ((made.lin_query.weight, 20.0), (made.lin_key.weight, 0.01)):
+        torch.nn.init.constant_(weight, value)
+    torch.nn.init.constant_(made.hop_level.ring_key, 100.0)
+    assert torch.isfinite(made(torch.full((9, 8), 2.0).half(), BALL)).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: GraphAttention(4, 3, score="gat"), TypeError, "score: found 'gat'"),
+        (lambda: GraphAttention(4, 3, normalizer="hard"), TypeError, "normalizer: found 'hard'"),
+        (lambda: GraphAttention(4, 3, backend="cuda"), ValueError, "backend: found 'cuda'"),
+        (lambda: GraphAttention("4", 3), TypeError, "in_channels: found '4'"),
+        (lambda: GraphAttention(-2, 3), ValueError, "in_channels: found -2"),
+        (lambda: GraphAttention(4, 3, edge_dim=-1), ValueError, "edge_dim: found -1"),
+        (lambda: GraphAttention(4, 3, levels="hop"), ValueError, r"levels: found \('hop',\)"),
+        (lambda: layer(4, 3)(features(9, 5), BALL), ValueError, "x: found 5 features, expected 4"),
+        (lambda: layer(4, 3)((features(9, 4),) * 3, BALL), ValueError, "x: found 3 tensors"),
+        (
+            lambda: layer(4, 3, edge_dim=2)(features(9, 4), EDGES, edge_attr=features(30)),
+            ValueError,
+            r"edge_attr: found shape \[30, 1\], expected \[E, 2\]",
+        ),
+    ],
+)
+def test_other_bad_input_is_named(make, error, message):
+    with pytest.raises(error, match=message) as raised:
+        make()
+    assert "\n" not in str(raised.value)

@@ -1,9 +1,12 @@
 """Backends: who computes what, who refuses and why, and that they agree."""
 
+import dataclasses
+
 import pytest
 import torch
 
 import gattn
+from gattn.ops import dispatch
 from gattn.testing import check_backend
 
 Q, K, V = torch.randn(3, 6, 2, 4, generator=torch.Generator().manual_seed(0)).unbind(0)
@@ -54,3 +57,21 @@ def test_statistic_of_a_span_comes_from_the_reference():
     torch.testing.assert_close(lse, expected)
     with pytest.raises(ValueError, match=r"normalizer: found Sigmoid\(\), which has no row stat"):
         gattn.attend_with_statistic(Q, K, V, gattn.full(6), normalizer=gattn.normalizers.Sigmoid())
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharper(gattn.normalizers.Softmax):
+    def normalize(self, score, rows):
+        return super().normalize(10 * score, rows)
+
+
+def test_sdpa_leaves_alone_what_it_does_not_know():
+    assert gattn.backend_reasons(Q, K, V, gattn.full(6), normalizer=Sharper())["sdpa"]
+    form = gattn.forms.Multiplicative(Q, K, 1.0, None, torch.full((6, 2), float("-inf")))
+    assert (gattn.attend_form(form, V, gattn.full(6)) == 0).all()
+
+
+def test_a_backend_that_is_only_a_name_is_not_replaced(monkeypatch):
+    monkeypatch.setattr(dispatch, "BACKENDS", ("new", "reference"))
+    with pytest.raises(ModuleNotFoundError, match=r"gattn\.ops\.new"):
+        dispatch.load("new")

@@ -64,3 +64,21 @@ def test_cosine_of_a_zero_vector_is_zero_and_differentiable():
     assert found.item() == 0 and torch.isfinite(query.grad).all()
     with pytest.raises(ValueError, match="temperature: found 0"):
         scores.Cosine(0)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_cosine_does_not_depend_on_the_size_of_the_vectors(size):
+    query = torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(0))
+    found = gattn.pair_scores(scores.Cosine()(query * size, query), gattn.full(3))
+    torch.testing.assert_close(
+        found, gattn.pair_scores(scores.Cosine()(query, query), gattn.full(3))
+    )
+
+
+def test_cosine_of_a_zero_vector_in_half_precision_and_twice_differentiated():
+    zeros = torch.zeros(3, 1, 4, dtype=torch.float16)
+    assert (gattn.pair_scores(scores.Cosine()(zeros, zeros), gattn.full(3)) == 0).all()
+    leaf = torch.zeros(3, 1, 4, requires_grad=True)
+    score = gattn.pair_scores(scores.Cosine()(leaf, leaf.detach() + 1), gattn.full(3)).sum()
+    (grad,) = torch.autograd.grad(score, leaf, create_graph=True)
+    assert torch.isfinite(torch.autograd.grad(grad.square().sum(), leaf)[0]).all()
