@@ -50,10 +50,10 @@ def main():
     # Two sequences of a batch, one behind the other: neither sees the other.
     packed = gattn.full(ptr=torch.tensor([0, length // 4, length]))
     first = gattn.attend(query, key, value, packed)[: length // 4]
-    alone = gattn.attend(*(t[: length // 4] for t in (query, key, value)), gattn.full(length // 4))
-    print(
-        f"packed         a sequence alone and in a batch: off by {(first - alone).abs().max():.1e}"
-    )
+    query, key, value = (side[: length // 4] for side in (query, key, value))
+    alone = gattn.attend(query, key, value, gattn.full(length // 4))
+    off = (first - alone).abs().max()
+    print(f"packed         a sequence alone and in a batch: off by {off:.1e}")
 
 
 if __name__ == "__main__":

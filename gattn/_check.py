@@ -14,18 +14,20 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
     if isinstance(value, (bool, Tensor)) or not isinstance(value, Integral):
         raise TypeError(f"{name}: found {value!r}, expected an int {bounds}")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name}: found {value}, expected an int {bounds}")
-    return int(value)
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name}: found {number}, expected an int {bounds}")
+    return number
 
 
 def fraction(name: str, value: object) -> float:
     """`value` as a float within `[0, 1]`."""
     if isinstance(value, (bool, Tensor)) or not isinstance(value, Real):
         raise TypeError(f"{name}: found {value!r}, expected a number in [0, 1]")
-    if not 0.0 <= value <= 1.0:
+    number = float(value)
+    if not 0.0 <= number <= 1.0:
         raise ValueError(f"{name}: found {value}, expected a number in [0, 1]")
-    return float(value)
+    return number
 
 
 def tensor(name: str, value: object) -> Tensor:

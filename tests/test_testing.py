@@ -132,5 +132,5 @@ def short(problem):
 )
 def test_a_wrong_backend_is_found(monkeypatch, change):
     monkeypatch.setattr(dispatch, "load", lambda name: Wrong(change))
-    with pytest.raises(AssertionError, match="is off by|is missing"):
+    with pytest.raises(AssertionError, match=r"is off by|is missing"):
         check_backend("wrong", dtype=torch.float64)

@@ -183,7 +183,8 @@ def _check_pairs(pairs: Sparse) -> None:
         value = getattr(pairs, name)
         if value is None and name != "col":
             continue
-        if _check.tensor(name, value).dtype != dtype:
+        value = _check.tensor(name, value)
+        if value.dtype != dtype:
             raise TypeError(f"{name}: found dtype {value.dtype}, expected {dtype}")
         _check.shape(name, value, [count])
         _check.same_device(name, value, pairs.rowptr.device, "rowptr")
