@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.functional import leaky_relu
 
 import gattn
-from gattn import scores
+from gattn import normalizers, scores
 from gattn.testing import check_score
 
 ALL = [
@@ -18,6 +19,14 @@ ALL = [
     scores.Additive,
     scores.GAT,
     scores.GATv2,
+]
+
+NORMALIZERS = [
+    normalizers.Softmax(),
+    normalizers.Sparsemax(),
+    normalizers.Entmax15(),
+    normalizers.Sigmoid(),
+    normalizers.TopK(2),
 ]
 
 
@@ -82,3 +91,19 @@ def test_cosine_of_a_zero_vector_in_half_precision_and_twice_differentiated():
     score = gattn.pair_scores(scores.Cosine()(leaf, leaf.detach() + 1), gattn.full(3)).sum()
     (grad,) = torch.autograd.grad(score, leaf, create_graph=True)
     assert torch.isfinite(torch.autograd.grad(grad.square().sum(), leaf)[0]).all()
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
+@pytest.mark.parametrize("kind", ALL)
+def test_gradients_with_every_normalizer(kind, normalizer):
+    torch.manual_seed(2)
+    score = kind.for_heads(2, 2).double()
+    graph = gattn.from_edge_index(torch.tensor([[0, 1, 2, 2, 0], [0, 0, 0, 1, 1]]), 3)
+    drawn = torch.randn(3, 3, 2, 2, dtype=torch.float64)
+    leaves = [side.clone().requires_grad_() for side in drawn.unbind(0)]
+
+    def run(query, key, value, *_):
+        return gattn.attend(query, key, value, graph, score=score, normalizer=normalizer)
+
+    assert gradcheck(run, (*leaves, *score.parameters()))
+    assert gradgradcheck(run, (*leaves, *score.parameters()))
