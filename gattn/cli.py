@@ -393,7 +393,7 @@ def _options(texts: Sequence[str]) -> tuple[tuple[str, Any], ...]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
     except ValueError:
         return text
 

@@ -103,7 +103,7 @@ def test_compare_writes_rows_table_and_figures_and_goes_on(tmp_path, capsys):
     said = capsys.readouterr()
     assert "2 trials are finished already, 2 to do" in said.err
     assert "Chosen by validation: breadth 1, depth" in said.out
-    assert "Belief propagation, which uses no label, reaches" in said.out
+    assert "Belief propagation, which uses no label and sees 1, 3, 5" in said.out
 
 
 def test_train_prints_mean_and_spread_and_writes_rows(tmp_path, capsys):

@@ -25,5 +25,12 @@ def test_the_paired_table():
     assert len({row["key"] for row in rows if row["status"] == "ok"}) == 120
 
 
+def test_the_table_of_further_seeds():
+    rows = read_rows(RESULTS / "planetoid_gat_more.jsonl")
+    assert markdown(paired(rows, "gat", "pyg-gat")) in PAGE
+
+
 def test_the_demo_table():
     assert table_of(study_table(read_rows(RESULTS / "demo" / "trials.jsonl"))) in PAGE
+    said = [line for line in (RESULTS / "demo" / "table.md").read_text().splitlines() if line]
+    assert all(line in PAGE for line in said if line.startswith("- "))

@@ -93,7 +93,7 @@ def reach(rows: Iterable[Row], reference: Sequence[Row], path: str | os.PathLike
         axes.set(xlabel="hops within reach (a model: layers × breadth)")
         axes.set(ylabel=f"test {title(found[0])} (%)")
         axes.set_title("what is learnt by breadth, and a bound from below on what is attainable")
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="best")
         axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)

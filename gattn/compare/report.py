@@ -12,6 +12,8 @@ from gattn.compare.table import Cell, cells, grouped, markdown, percent, title, 
 from gattn.compare.trial import Row
 from gattn.data import Task
 
+_FEW_SEEDS = 5
+
 
 def write_report(
     rows: Sequence[Row], out: Path, reference: Sequence[Row] = ()
@@ -127,11 +129,12 @@ def _about_best(group: list[Cell], name: str, reference: Sequence[Row]) -> list[
     within = [row for row in reference if row["radius"] <= hops]
     if within:
         row = within[-1]
+        gap = percent(best) - 100 * row["mean"]
         said.append(
             f"{name}It sees {hops} hops far ({best.settings['layers']} x {breadth}). "
-            "Belief propagation, which uses no label, reaches "
-            f"{100 * row['mean']:.1f} with the counts within {row['radius']}: "
-            f"{100 * row['mean'] - percent(best):+.1f} points from the model."
+            "Belief propagation, which uses no label and sees 1, 3, 5, ... hops far, reaches "
+            f"{100 * row['mean']:.1f} within {row['radius']}; the model is "
+            f"{abs(gap):.1f} points {'above' if gap > 0 else 'below'} that."
         )
     return said
 
@@ -149,7 +152,9 @@ def _beside(change: float, spread: float, compared: Sequence[Cell]) -> str:
     if any(len(cell.rows) < 2 for cell in compared):
         return "with one seed, so without a spread to compare it with"
     relation = "more" if abs(change) > spread else "no more"
-    return f"{relation} than the spread over seeds ({spread:.1f})"
+    seeds = min(len(cell.rows) for cell in compared)
+    caution = f"; {seeds} seeds are few to judge by" if seeds < _FEW_SEEDS else ""
+    return f"{relation} than the spread over seeds ({spread:.1f}{caution})"
 
 
 def _ratio(cell: Cell, base: Cell) -> float:

@@ -81,8 +81,11 @@ def load(name: str, root: str | Path | None = None, **options: object) -> Task:
 
 
 def _check_options(name: str, loader: Callable[..., Task], options: dict[str, object]) -> None:
-    known = [option for option in inspect.signature(loader).parameters if option != "root"]
-    for option in options:
+    parameters = inspect.signature(loader).parameters
+    known = [option for option in parameters if option != "root"]
+    for option, value in options.items():
         if option not in known:
             expected = f"one of {', '.join(known)}" if known else "none"
             raise DatasetError(f"options: found {option!r} for {name}, expected {expected}")
+        if isinstance(parameters[option].default, bool) and not isinstance(value, bool):
+            raise TypeError(f"{option}: found {value!r}, expected True or False")

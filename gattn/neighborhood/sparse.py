@@ -117,7 +117,10 @@ class Sparse:
             ValueError: the pairs have no hops, or the rows are refined already.
         """
         if self.hop is None or self.num_hops is None:
-            raise ValueError("neighborhood: found pairs without hops, expected hops to make rings")
+            raise ValueError(
+                "neighborhood: found pairs without hops, expected hops to make rings: "
+                "k_hop(..., complete=True) has them for all pairs"
+            )
         if self.groups != 1:
             raise ValueError(f"neighborhood: found groups = {self.groups}, expected 1")
         groups = self.num_hops + 1

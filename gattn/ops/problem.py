@@ -95,6 +95,10 @@ def checked_form(form: object) -> Form:
 
 def checked_neighborhood(neighborhood: object) -> Neighborhood:
     """`neighborhood`, if it is one."""
+    if isinstance(neighborhood, Tensor):
+        raise TypeError(
+            "neighborhood: found Tensor, expected a Sparse or Span: gattn.from_edge_index makes one"
+        )
     return _instance("neighborhood", neighborhood, Sparse, Span)
 
 
@@ -144,7 +148,10 @@ def _check_pairs(problem: Problem) -> None:
         if problem.hop_bias.shape[0] == 0:
             raise ValueError("hop_bias: found 0 rows, expected at least one")
         if neighborhood.num_hops is None:
-            raise ValueError(f"hop_bias: found one, but {neighborhood!r} has no hops")
+            raise ValueError(
+                f"hop_bias: found one, but {neighborhood!r} has no hops: k_hop(..., complete=True) "
+                "has them for all pairs"
+            )
     if problem.pair_bias is not None:
         bias = _check.tensor("pair_bias", problem.pair_bias)
         per_head = [heads] if bias.dim() > 1 else []

@@ -32,13 +32,13 @@ def test_no_direction_and_no_spread_are_said(study):
 
 def test_a_small_change_is_no_more_than_the_spread(study):
     rows = [{**row, "test": 0.7 + 0.002 * row["breadth"] + 0.03 * row["seed"]} for row in study]
-    assert "no more than the spread over seeds (2.1)" in said(rows)
+    assert "no more than the spread over seeds (2.1; 2 seeds are few to judge by)" in said(rows)
 
 
 def test_the_reference_is_compared_within_reach(study, reference):
     text = said(study, reference)
     assert "It sees 6 hops far (2 x 3)." in text
-    assert "reaches 94.0 with the counts within 5: +5.0 points from the model." in text
+    assert "reaches 94.0 within 5; the model is 5.0 points below that." in text
     assert "Belief" not in said(study)
 
 

@@ -157,3 +157,10 @@ def test_shell_majority_names_what_it_cannot_do(options, message):
 def test_minesweeper_needs_room_for_mines_in_every_part():
     with pytest.raises(ValueError, match="size: found 4, expected an integer >= 5"):
         minesweeper(4)
+
+
+def test_a_switch_takes_true_and_false_only():
+    with pytest.raises(
+        TypeError, match="normalize_features: found 'maybe', expected True or False"
+    ):
+        load("cora", normalize_features="maybe")

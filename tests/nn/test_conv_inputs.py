@@ -492,3 +492,9 @@ def test_self_loops_of_a_sparse_tensor_have_no_features(name, stand_in):
     adj = stand_in(simple_graph(), None, (7, 7))
     with pytest.raises(ValueError, match="self-loops have no features in a SparseTensor"):
         own_forward_runs(ours)(features(7, IN), adj)
+
+
+@pytest.mark.parametrize("layer", [gattn.nn.GATConv, gattn.nn.GATv2Conv, gattn.nn.TransformerConv])
+def test_a_neighborhood_is_refused_with_the_way_out(layer):
+    with pytest.raises(TypeError, match=r"edge_index: found Sparse\(.*neighborhood.edge_index\(\)"):
+        layer(3, 2)(torch.zeros(4, 3), gattn.full(4).expand())

@@ -19,10 +19,23 @@ from torch_geometric.utils import (
 )
 from torch_geometric.utils.sparse import set_sparse_value
 
-from gattn.neighborhood import Sparse, from_edge_index
+from gattn.neighborhood import Span, Sparse, from_edge_index
 from gattn.nn.structure import plain_edge_index
 
 Size = tuple[int, int] | None
+
+
+def refuse_neighborhood(edge_index: Any) -> None:
+    """A drop-in takes what PyG's layer takes.
+
+    Raises:
+        TypeError: it is given a neighbourhood.
+    """
+    if isinstance(edge_index, (Sparse, Span)):
+        raise TypeError(
+            f"edge_index: found {edge_index!r}, expected an edge_index: neighborhood.edge_index() "
+            "is one, without the hops (GraphAttention takes the neighborhood itself)"
+        )
 
 
 def is_sparse_tensor(edge_index: Any) -> bool:

@@ -61,6 +61,7 @@ class GATConv(pyg.GATConv):
             ValueError, IndexError: features, edges and sizes do not fit, or a forced backend
                 cannot compute this.
         """
+        edges.refuse_neighborhood(edge_index)
         if handover.hands_over(
             self, GATConv, self._reasons(edge_index, edge_attr, return_attention_weights)
         ):

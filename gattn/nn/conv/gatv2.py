@@ -52,6 +52,7 @@ class GATv2Conv(pyg.GATv2Conv):
             ValueError, IndexError: features and edges do not fit, or a forced backend cannot
                 compute this.
         """
+        edges.refuse_neighborhood(edge_index)
         if handover.hands_over(
             self, GATv2Conv, self._reasons(edge_index, edge_attr, return_attention_weights)
         ):

@@ -56,6 +56,7 @@ class TransformerConv(pyg.TransformerConv):
             ValueError, IndexError: features and edges do not fit, or a forced backend cannot
                 compute this.
         """
+        edges.refuse_neighborhood(edge_index)
         features = edges.features_of(edge_index, edge_attr)
         if handover.hands_over(self, TransformerConv, self._reasons(features)):
             edge_index = edges.for_pyg(edge_index)
