@@ -219,7 +219,9 @@ def _check_case(case: Case, backend: Any, dtype: torch.dtype, factor: float) -> 
     budget, found = case.run(reference, dtype), case.run(backend, dtype)
     for name, truth in exact.items():
         assert name in found, f"{case.name}: {name} is missing"
-        allowed = factor * _error(budget[name], truth) + 8 * torch.finfo(dtype).eps
+        own = _error(budget[name], truth)
+        assert own < 1e30, f"{case.name}: {name} of the reference is not finite in {dtype}"
+        allowed = factor * own + 8 * torch.finfo(dtype).eps
         error = _error(found[name], truth)
         assert error <= allowed, f"{case.name}: {name} is off by {error:.3g}, allowed {allowed:.3g}"
 
