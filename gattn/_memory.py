@@ -29,13 +29,13 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
             return
         _give_back_free_pages()
-        self._start = _status("VmRSS") if _reset_high_water_mark() else _high_water_mark()
+        self._start = _status("VmRSS") if _reset_high_water_mark() else high_water_mark()
 
     def read(self) -> int | None:
         """Return the peak in bytes, or None where the system does not tell."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
-        mark = _high_water_mark()
+        mark = high_water_mark()
         return None if mark is None or self._start is None else max(0, mark - self._start)
 
 
@@ -66,7 +66,8 @@ def _status(name: str) -> int | None:
     )
 
 
-def _high_water_mark() -> int | None:
+def high_water_mark() -> int | None:
+    """Return the largest resident set of the process since the mark was last reset, in bytes."""
     mark = _status("VmHWM")
     if mark is not None or sys.platform == "win32":
         return mark

@@ -1,4 +1,4 @@
-"""The command line: `gattn train`, `gattn compare`, `gattn data`.
+"""The command line: `gattn train`, `gattn compare`, `gattn data`, `gattn bench`.
 
 Several values come in any form: `--breadth 1 2 3`, `--breadth 1,2,3`, `--breadth 1 --breadth 2`.
 Our own errors are one line on stderr, with exit code 2 for arguments that cannot be meant and 1 for
@@ -8,18 +8,26 @@ work that could not be done.
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from gattn import _check as check
+from gattn._arguments import (
+    WHOLE,
+    Spaced,
+    UsageError,
+    about,
+    given,
+    number,
+    prepare,
+    refusals_of_use,
+)
+from gattn._arguments import spread as spread
+from gattn.benchmark.command import bench
 
 if TYPE_CHECKING:
     from gattn.compare import Row, Trial
@@ -41,74 +49,15 @@ SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_deca
 SETTINGS += ("optimizer", "patience")
 """Options that are a trial's settings of the same name."""
 
-
-class Spaced(TyperCommand):
-    """A command whose repeatable options take several values at once: `--breadth 1 2 3`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Write such an option out, once per value, and parse as usual."""
-        options = [param for param in self.params if getattr(param, "multiple", False)]
-        names = {name for param in options for name in param.opts}
-        return super().parse_args(ctx, spread(args, names))
-
-
-def spread(arguments: Sequence[str], names: set[str]) -> list[str]:
-    """Repeat each of the named options before each of its values.
-
-    `--breadth 1 2 --lr 1` becomes `--breadth 1 --breadth 2 --lr 1`; a negative number is a value.
-
-    Args:
-        arguments: of the command line.
-        names: of options that take several values, such as `--breadth`.
-    """
-    out: list[str] = []
-    option, taken = "", True
-    for argument in arguments:
-        if argument.startswith("-") and not _is_number(argument):
-            name, equals, _ = argument.partition("=")
-            option, taken = (name, bool(equals)) if name in names else ("", True)
-            out.append(argument)
-        else:
-            out += [option, argument] if option and taken else [argument]
-            taken = True
-    return out
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.split(",")[0])
-    except ValueError:
-        return False
-    return True
-
-
-class UsageError(ValueError):
-    """Arguments that cannot be meant."""
-
-
-def _number(kind: type[int] | type[float], expected: str) -> dict[str, Any]:
-    def parse(text: str) -> float:
-        try:
-            return kind(text)
-        except ValueError:
-            raise typer.BadParameter(f"found {text!r}, expected {expected}") from None
-
-    return {"parser": parse, "metavar": "INTEGER" if kind is int else "NUMBER"}
-
-
-def _about(panel: str | None, text: str, **more: Any) -> Any:
-    return typer.Option(help=text, rich_help_panel=panel, **more)
-
-
-_model = partial(_about, "Model")
-_training = partial(_about, "Training")
-_study = partial(_about, "Study")
-_WHOLE, _DECIMAL = _number(int, "a whole number"), _number(float, "a number")
+_model = partial(about, "Model")
+_training = partial(about, "Training")
+_study = partial(about, "Study")
+_DECIMAL = number(float, "a number")
 _NUMBERS = "several: 1 2 3, or 1,2,3"
 
 Root = Annotated[
     Path | None,
-    _about(
+    about(
         None,
         "Folder of the datasets, in PyG's layout.",
         metavar="FOLDER",
@@ -117,17 +66,17 @@ Root = Annotated[
 ]
 Option = Annotated[
     list[str] | None,
-    _about(
+    about(
         None, "Options of the dataset, such as size=40 for minesweeper.", metavar="NAME=VALUE..."
     ),
 ]
-Layers = Annotated[int | None, _model(f"Layers. {TUNED}", **_WHOLE)]
+Layers = Annotated[int | None, _model(f"Layers. {TUNED}", **WHOLE)]
 Hidden = Annotated[
-    int | None, _model(f"Width; for all but attention the channels of one head. {TUNED}", **_WHOLE)
+    int | None, _model(f"Width; for all but attention the channels of one head. {TUNED}", **WHOLE)
 ]
-Heads = Annotated[int | None, _model(f"Heads. {TUNED}", **_WHOLE)]
+Heads = Annotated[int | None, _model(f"Heads. {TUNED}", **WHOLE)]
 Dropout = Annotated[float | None, _model(f"Dropout. {TUNED}", **_DECIMAL)]
-Epochs = Annotated[int | None, _training(f"Epochs. {TUNED}", **_WHOLE)]
+Epochs = Annotated[int | None, _training(f"Epochs. {TUNED}", **WHOLE)]
 Lr = Annotated[float | None, _training(f"Learning rate. {TUNED}", **_DECIMAL)]
 Decay = Annotated[float | None, _training(f"Weight decay. {TUNED}", **_DECIMAL)]
 Optimizer = Annotated[str | None, _training(f"adam or adamw. {TUNED}", metavar="NAME")]
@@ -136,10 +85,10 @@ Patience = Annotated[
     _training(
         "Stop after so many epochs without a better validation metric.",
         show_default="never",
-        **_WHOLE,
+        **WHOLE,
     ),
 ]
-FirstSeed = Annotated[int, _study("The first seed; the others follow.", **_WHOLE)]
+FirstSeed = Annotated[int, _study("The first seed; the others follow.", **WHOLE)]
 Checkpoints = Annotated[
     Path | None,
     _study(
@@ -150,7 +99,7 @@ Checkpoints = Annotated[
 ]
 Device = Annotated[str, _study("cpu, cuda or cuda:1.", metavar="NAME")]
 Threads = Annotated[
-    int | None, _study("Threads of torch on the CPU.", show_default="torch's", **_WHOLE)
+    int | None, _study("Threads of torch on the CPU.", show_default="torch's", **WHOLE)
 ]
 
 app = typer.Typer(
@@ -168,12 +117,12 @@ app.add_typer(data_app, name="data")
 @app.command(cls=Spaced, epilog=USUAL)
 def train(
     ctx: typer.Context,
-    dataset: Annotated[str, _about(None, "A name of `gattn data list`.", metavar="NAME")],
+    dataset: Annotated[str, about(None, "A name of `gattn data list`.", metavar="NAME")],
     root: Root = None,
     option: Option = None,
     model: Annotated[str, _model(f"{MODELS}.", metavar="NAME")] = "attention",
-    breadth: Annotated[int, _model("Hops that a node looks.", **_WHOLE)] = 1,
-    depth: Annotated[int, _model("Nested attentions of a layer, 1 or 2.", **_WHOLE)] = 1,
+    breadth: Annotated[int, _model("Hops that a node looks.", **WHOLE)] = 1,
+    depth: Annotated[int, _model("Nested attentions of a layer, 1 or 2.", **WHOLE)] = 1,
     score: Annotated[str | None, _model(f"{SCORES}. {TUNED}", metavar="NAME")] = None,
     normalizer: Annotated[str | None, _model(f"{NORMALIZERS}. {TUNED}", metavar="NAME")] = None,
     layers: Layers = None,
@@ -185,7 +134,7 @@ def train(
     weight_decay: Decay = None,
     optimizer: Optimizer = None,
     patience: Patience = None,
-    seeds: Annotated[int, _study("How many seeds.", **_WHOLE)] = 1,
+    seeds: Annotated[int, _study("How many seeds.", **WHOLE)] = 1,
     first_seed: FirstSeed = 0,
     out: Annotated[
         Path | None,
@@ -206,7 +155,7 @@ def train(
     """
     from gattn.compare import grid, print_table
 
-    with _arguments():
+    with refusals_of_use():
         named = {"score": score, "normalizer": normalizer}
         trials = grid(
             dataset=[dataset],
@@ -219,7 +168,7 @@ def train(
             first_seed=first_seed,
             **_settings(ctx, {}),
         )
-        _prepare(device, threads)
+        prepare(device, threads)
     rows = _run(trials, out, root, device, checkpoints)
     print_table(rows)
     _fail_if_failed(rows)
@@ -229,14 +178,14 @@ def train(
 def compare(
     ctx: typer.Context,
     out: Annotated[
-        Path, _about(None, "Folder of rows (trials.jsonl), table.md and figures.", metavar="FOLDER")
+        Path, about(None, "Folder of rows (trials.jsonl), table.md and figures.", metavar="FOLDER")
     ],
     preset: Annotated[
         str | None,
-        _about(None, "A ready-made study: demo. What is given besides changes it.", metavar="NAME"),
+        about(None, "A ready-made study: demo. What is given besides changes it.", metavar="NAME"),
     ] = None,
     dataset: Annotated[
-        list[str] | None, _about(None, "Names of `gattn data list`.", metavar="NAME...")
+        list[str] | None, about(None, "Names of `gattn data list`.", metavar="NAME...")
     ] = None,
     root: Root = None,
     option: Option = None,
@@ -264,7 +213,7 @@ def compare(
     weight_decay: Decay = None,
     optimizer: Optimizer = None,
     patience: Patience = None,
-    seeds: Annotated[int | None, _study("How many seeds.", show_default="1", **_WHOLE)] = None,
+    seeds: Annotated[int | None, _study("How many seeds.", show_default="1", **WHOLE)] = None,
     first_seed: FirstSeed = 0,
     checkpoints: Checkpoints = None,
     device: Device = "cpu",
@@ -278,11 +227,11 @@ def compare(
     """
     from gattn.compare import attainable_rows, grid, print_table, read_rows, write_report
 
-    with _arguments():
+    with refusals_of_use():
         study = _preset(preset)
-        study |= _given(ctx, ("dataset", "model", "score", "normalizer"))
+        study |= given(ctx, ("dataset", "model", "score", "normalizer"))
         for name in ("breadth", "depth"):
-            study |= {k: _whole(k, v) for k, v in _given(ctx, (name,)).items()}
+            study |= {k: _whole(k, v) for k, v in given(ctx, (name,)).items()}
         study |= {"options": _options(option)} if option else {}
         study |= {"seeds": seeds} if seeds is not None else {}
         if "dataset" not in study:
@@ -290,7 +239,7 @@ def compare(
         if out.suffix == ".jsonl":
             raise UsageError(f"--out: found the file {out}, expected a folder")
         usual = study.pop("threads", None)
-        _prepare(device, usual if threads is None else threads)
+        prepare(device, usual if threads is None else threads)
         trials = grid(**_settings(ctx, study), first_seed=first_seed)
     _run(trials, out, root, device, checkpoints)
     rows = read_rows(out / "trials.jsonl")
@@ -298,6 +247,9 @@ def compare(
     said, written = write_report(rows, out, attainable_rows(rows, trials[0], root))
     typer.echo("\n".join(said) + f"\n\nwritten: {', '.join(map(str, written))}")
     _fail_if_failed(rows)
+
+
+app.command(cls=Spaced)(bench)
 
 
 @data_app.command("list")
@@ -318,7 +270,7 @@ def show_dataset(
     from gattn.compare.report import describe
     from gattn.data import load
 
-    with _arguments():
+    with refusals_of_use():
         options = _options(option or [])
     for title, text in describe(load(name, root, **dict(options))).items():
         typer.echo(f"{title:<10} {text}")
@@ -352,21 +304,6 @@ _CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
 def _refuse(message: str, code: int) -> int:
     print("error: " + " ".join(message.split()), file=sys.stderr)
     return code
-
-
-@contextmanager
-def _arguments() -> Iterator[None]:
-    """Arguments that our own checks refuse are errors of usage."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise UsageError(str(error)) from error
-
-
-def _given(ctx: typer.Context, names: Sequence[str]) -> dict[str, Any]:
-    """Return those of the named options that were given, several values split at commas."""
-    values = {name: ctx.params[name] for name in names if ctx.params[name]}
-    return {name: [part for text in v for part in text.split(",")] for name, v in values.items()}
 
 
 def _settings(ctx: typer.Context, study: dict[str, Any]) -> dict[str, Any]:
@@ -404,19 +341,6 @@ def _preset(name: str | None) -> dict[str, Any]:
     if name is not None and name not in PRESETS:
         raise UsageError(f"--preset: found {name!r}, expected one of {', '.join(PRESETS)}")
     return {} if name is None else dict(PRESETS[name])
-
-
-def _prepare(device: str, threads: int | None) -> None:
-    """Check the device and set torch's threads."""
-    import torch
-
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise UsageError(f"--device: found {device!r}, expected cpu, cuda or cuda:1")
-    count = torch.cuda.device_count()
-    if device != "cpu" and int(device[5:] or 0) >= count:
-        raise UsageError(f"--device: found {device!r}, but torch sees {count} CUDA devices")
-    if threads is not None:
-        torch.set_num_threads(check.integer("threads", threads, 1))
 
 
 def _run(

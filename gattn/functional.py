@@ -11,7 +11,7 @@ from gattn import _batched, _check
 from gattn.forms import Form
 from gattn.neighborhood import Neighborhood
 from gattn.normalizers import Normalizer, Softmax
-from gattn.ops import dispatch, reference
+from gattn.ops import dispatch
 from gattn.ops.philox import draw_seed
 from gattn.ops.problem import Problem, checked_neighborhood
 from gattn.scores import ScaledDot, Score
@@ -63,7 +63,7 @@ def attend(
         pair_value: `[F, H, D]`: the value is `v_j + e_ij @ pair_value`.
         dropout: probability to drop a weight; the kept ones are scaled by 1 / (1 - dropout).
             `torch.manual_seed` repeats it, and so does every backend but "sdpa".
-        backend: "sdpa", "reference", or `None` for the first that can, in this order.
+        backend: "sdpa", "cpu", "reference", or `None` for the first that can, in this order.
 
     Returns:
         `[N, H, D]` in the dtype of the value; a target without pairs gets zeros. Scores and sums
@@ -197,7 +197,7 @@ def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tens
     """
     problem, batch = _problem(form, None, neighborhood, _only(options, WEIGHTS))
     with _full_precision(neighborhood):
-        return _batched.unfold(reference.weights(problem), batch)
+        return _batched.unfold(dispatch.with_function(problem, "weights").weights(problem), batch)
 
 
 def pair_scores(form: Form, neighborhood: Neighborhood, **options: Any) -> Tensor:
@@ -216,7 +216,7 @@ def pair_scores(form: Form, neighborhood: Neighborhood, **options: Any) -> Tenso
     """
     problem, batch = _problem(form, None, neighborhood, _only(options, SCORES))
     with _full_precision(neighborhood):
-        return _batched.unfold(reference.scores(problem), batch)
+        return _batched.unfold(dispatch.with_function(problem, "scores").scores(problem), batch)
 
 
 def backend_reasons(

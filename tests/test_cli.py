@@ -153,7 +153,7 @@ def test_the_demo_is_the_study_that_was_promised():
 
 def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     prepared = []
-    monkeypatch.setattr(cli, "_prepare", lambda *found: prepared.append(found))
+    monkeypatch.setattr(cli, "prepare", lambda *found: prepared.append(found))
     changes = ["--option", "size=8", "--breadth", "2", "--depth", "1", "--seeds", "1", *TINY]
     changes += ["--threads", "2"]
     assert cli.run(["compare", "--preset", "demo", "--out", str(tmp_path), *changes]) == 0

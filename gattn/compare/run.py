@@ -8,16 +8,17 @@ reason; the next call tries it again, and the later row counts.
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from gattn._rows import append_row as append_row
+from gattn._rows import check_writable
+from gattn._rows import read_rows as read_rows
 from gattn.compare.models import MODELS
 from gattn.compare.trial import (
     Row,
@@ -164,52 +165,9 @@ def rows_file(out: str | os.PathLike[str]) -> Path:
     return path if path.suffix == ".jsonl" else path / FILE
 
 
-def check_writable(path: Path) -> None:
-    """Make the folder of `path` and prove that files can be written there.
-
-    Raises:
-        OSError: one line that names the folder and why it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-        path.open("ab").close()
-    except OSError as error:
-        raise OSError(
-            f"out: found {path.parent}, which cannot be written ({error.strerror}), "
-            "expected a writable folder"
-        ) from error
-
-
-def read_rows(path: str | os.PathLike[str]) -> list[Row]:
-    """Return the rows of a file in order; a torn line, wherever it stands, loses only itself.
-
-    Args:
-        path: a file of JSON lines; a missing one has no rows.
-    """
-    try:
-        lines = Path(path).read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    rows = (_parsed(line) for line in lines)
-    return [row for row in rows if row is not None]
-
-
 def latest(rows: Iterable[Row]) -> dict[str, Row]:
     """Return the last row of every key."""
     return {row["key"]: row for row in rows}
-
-
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append one line and force it to the disk; a torn last line is ended first."""
-    line = json.dumps(row, allow_nan=False).encode() + b"\n"
-    with path.open("a+b") as file:
-        if file.tell() > 0:
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def attainable_rows(
@@ -336,11 +294,3 @@ def _attempt(
         metric = bench.task(trial).metric
         failed = {"status": "failed", "reason": reason, "metric": metric}
         return {**trial.row(), **failed, **circumstances(device)}
-
-
-def _parsed(line: bytes) -> Row | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and {"key", "status"} <= row.keys() else None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gattn import _check
-from gattn.neighborhood._tensors import pointers
+from gattn.neighborhood._compress import compressed_columns, compressed_rows
 from gattn.neighborhood.span import Span, ranges
 from gattn.neighborhood.sparse import Sparse
 
@@ -29,13 +29,42 @@ def from_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int] | None 
         ValueError: it is not `[2, E]`.
         IndexError: an index is out of range.
     """
-    source, target, (num_sources, num_targets) = checked_edges(edge_index, num_nodes)
-    ordered, perm = torch.sort(target, stable=True)
-    col = source[perm]
-    bipartite = isinstance(num_nodes, tuple)
-    hop = torch.ones_like(col, dtype=torch.bool) if bipartite else col != ordered
-    rowptr = pointers(torch.bincount(target, minlength=num_targets))
-    return Sparse(rowptr, col.int(), num_sources, hop.to(torch.uint8), perm, num_hops=1)
+    return one_hop(edge_index, num_nodes)
+
+
+def one_hop(
+    edge_index: Tensor,
+    num_nodes: int | tuple[int, int] | None,
+    loops: int | None = None,
+    per_pair: bool = True,
+) -> Sparse:
+    """`from_edge_index`, and what layers ask of it besides, without copies of the edges.
+
+    Args:
+        edge_index: `[2, E]` integers.
+        num_nodes: as `from_edge_index`.
+        loops: drop the edges from a node to itself, and put one loop of each of the nodes
+            `0 .. loops - 1` at the end: what GAT attends over. `None` = the edges as they are.
+        per_pair: keep the order of the edges, and hops. Without, pair arguments and results would
+            be in the order of the rows, and must not be used.
+
+    Raises:
+        TypeError, ValueError, IndexError: as `from_edge_index`.
+    """
+    source, target, sizes = checked_edges(edge_index, num_nodes)
+    rowptr, col, perm, hop = compressed_rows(source, target, sizes, loops, per_pair)
+    if hop is not None and loops is None and isinstance(num_nodes, tuple):
+        hop = torch.ones_like(hop)  # sources are other nodes than targets
+    return Sparse.trusted(
+        rowptr=rowptr,
+        col=col,
+        num_sources=sizes[0],
+        hop=hop,
+        perm=perm,
+        num_hops=None if hop is None else 1,
+        groups=1,
+        transpose=compressed_columns(rowptr, col, sizes[0]),
+    )
 
 
 def full(num_nodes: int | None = None, *, ptr: Tensor | None = None) -> Span:
@@ -95,17 +124,14 @@ def window(
 def checked_edges(
     edge_index: Tensor, num_nodes: int | tuple[int, int] | None
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """Sources, targets and `(num_sources, num_targets)` of a validated `edge_index`."""
+    """Sources, targets and `(num_sources, num_targets)` of an `edge_index`, but for its range."""
     _check.shape("edge_index", _check.integers("edge_index", edge_index), [2, "E"])
     if edge_index.layout != torch.strided:
         raise TypeError(f"edge_index: found layout {edge_index.layout}, expected a dense [2, E]")
     as_tensor = getattr(edge_index, "as_tensor", None)  # PyG's EdgeIndex wraps a tensor
     edges = (edge_index if as_tensor is None else as_tensor()).long()
-    source, target = edges.unbind(0)
     sizes = _sizes(edges, num_nodes)
-    _check.within("edge_index[0]", source, sizes[0], "num_sources")
-    _check.within("edge_index[1]", target, sizes[1], "num_targets")
-    return source, target, sizes
+    return edges[0], edges[1], sizes
 
 
 def _sizes(edge_index: Tensor, num_nodes: int | tuple[int, int] | None) -> tuple[int, int]:

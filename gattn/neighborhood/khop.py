@@ -59,6 +59,8 @@ def k_hop(
         raise TypeError(f"complete: found {complete!r}, expected True or False")
     source, target, (count, _) = checked_edges(edge_index, num_nodes)
     kept = _kept_hops(shells, radius, complete)
+    for name, nodes in (("edge_index[0]", source), ("edge_index[1]", target)):
+        _check.within(name, nodes, count, "num_nodes")
     budget = _check.integer("max_pairs", max_pairs, 0)
     advice = "use fewer hops or shells, or raise max_pairs"
     if complete and shells is None:

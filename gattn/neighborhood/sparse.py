@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gattn import _check
+from gattn.neighborhood._compress import compressed_columns, row_of_pairs
 from gattn.neighborhood._tensors import MAX_HOPS, map_tensors, mover, pointers
 
 
@@ -67,6 +69,23 @@ class Sparse:
         _check_pairs(self)
         object.__setattr__(self, "transpose", transposed(self))
 
+    @classmethod
+    def trusted(
+        cls, *, transpose: tuple[Tensor, Tensor, Tensor], hops_sorted: bool = False, **parts: Any
+    ) -> Sparse:
+        """A neighbourhood of parts that are right by construction: nothing is checked.
+
+        Args:
+            transpose: `rowptr, col, perm` of the transpose.
+            hops_sorted: as in the constructor.
+            parts: all other fields.
+        """
+        made = object.__new__(cls)
+        parts |= {"transpose": Transpose(*transpose), "hops_sorted": hops_sorted}
+        for part in fields(cls):
+            object.__setattr__(made, part.name, parts[part.name])
+        return made
+
     @property
     def num_rows(self) -> int:
         """R, the number of rows."""
@@ -89,8 +108,7 @@ class Sparse:
 
     def rows(self) -> Tensor:
         """The row of each pair, `[E]` int64, in `col`'s order."""
-        ids = torch.arange(self.num_rows, device=self.device)
-        return torch.repeat_interleave(ids, self.rowptr.diff(), output_size=self.num_pairs)
+        return row_of_pairs(self.rowptr, self.num_pairs)
 
     def edge_index(self) -> Tensor:
         """The pairs as PyG writes them, `[2, E]` (source, target), in the builder's input order."""
@@ -143,9 +161,7 @@ class Sparse:
 
 def transposed(pairs: Sparse) -> Transpose:
     """The pairs by source, in the order of the rows within each source."""
-    perm = torch.sort(pairs.col, stable=True).indices
-    counts = torch.bincount(pairs.col, minlength=pairs.num_sources)
-    return Transpose(pointers(counts), pairs.rows()[perm].int(), perm)
+    return Transpose(*compressed_columns(pairs.rowptr, pairs.col, pairs.num_sources))
 
 
 def sorted_by_hop(pairs: Sparse) -> Sparse:

@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+from torch_geometric import EdgeIndex
 from torch_geometric.typing import (
     SparseTensor,  # type: ignore[attr-defined]  # a stand-in where torch_sparse is missing
 )
 from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
 
-from gattn.neighborhood import Neighborhood, Span, Sparse, from_edge_index
+from gattn.neighborhood import Neighborhood, Span, Sparse
+from gattn.neighborhood.build import one_hop
 
 
 def as_neighborhood(structure: Any, target: Tensor, source: Tensor) -> Neighborhood:
@@ -33,7 +36,32 @@ def as_neighborhood(structure: Any, target: Tensor, source: Tensor) -> Neighborh
         _check_nodes(structure, num_targets, num_sources)
         return structure
     sizes = num_targets if target is source else (num_sources, num_targets)
-    return from_edge_index(plain_edge_index(structure), sizes)
+    return stored_one_hop(structure, sizes)
+
+
+# The neighbourhoods of an `EdgeIndex`, which says of itself that it does not change; with the
+# version of its data, in case that it does.
+_stored: Any = WeakTensorKeyDictionary()
+
+
+def stored_one_hop(
+    structure: Any, sizes: int | tuple[int, int], loops: int | None = None, per_pair: bool = True
+) -> Sparse:
+    """The one hop of edges; that of an `EdgeIndex` is made once and kept as long as it lives.
+
+    Args:
+        structure: as `as_neighborhood`.
+        sizes: N, or `(M, N)` where sources are other nodes than targets.
+        loops: as `gattn.neighborhood.build.one_hop`, and so is the last.
+        per_pair: whether the order of the edges matters.
+    """
+    if not isinstance(structure, EdgeIndex) or torch.compiler.is_compiling():
+        return one_hop(plain_edge_index(structure), sizes, loops, per_pair)
+    kept = _stored.setdefault(structure, {})
+    key = sizes, loops, per_pair, structure._version
+    if key not in kept:
+        kept[key] = one_hop(plain_edge_index(structure), sizes, loops, per_pair)
+    return kept[key]
 
 
 def plain_edge_index(structure: Any) -> Tensor:

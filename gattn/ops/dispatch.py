@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 
 from gattn import _check
 from gattn.ops.problem import Problem
 
-BACKENDS = ("sdpa", "reference")
+BACKENDS = ("sdpa", "cpu", "reference")
 """In the order of preference: the first without a reason against it computes."""
 
 
@@ -19,7 +18,14 @@ def load(name: str) -> ModuleType:
         ValueError: there is no backend of that name.
     """
     _check.one_of("backend", name, BACKENDS)
-    return import_module(f"gattn.ops.{name}")
+    # Import statements, not `import_module`: torch.compile follows these.
+    if name == "sdpa":
+        from gattn.ops import sdpa as module
+    elif name == "cpu":
+        from gattn.ops import cpu as module
+    else:
+        from gattn.ops import reference as module
+    return module
 
 
 def reasons(problem: Problem) -> dict[str, list[str]]:
@@ -39,7 +45,24 @@ def choose(problem: Problem, backend: str | None = None) -> ModuleType:
         if chosen.reasons(problem):
             raise ValueError(f"backend: found {backend!r}, which cannot: {_told(problem)}")
         return chosen
-    return next(load(name) for name in BACKENDS if not load(name).reasons(problem))
+    return _first(problem, [load(name) for name in BACKENDS])
+
+
+def with_function(problem: Problem, function: str) -> ModuleType:
+    """The first of `BACKENDS` that can, of those that have a function besides `forward`.
+
+    Args:
+        problem: what is to be computed.
+        function: "weights" or "scores", both of pairs, `[E, H]` in the builder's input order.
+    """
+    return _first(problem, [load(name) for name in BACKENDS if hasattr(load(name), function)])
+
+
+def _first(problem: Problem, backends: list[ModuleType]) -> ModuleType:
+    for backend in backends:
+        if not backend.reasons(problem):
+            return backend
+    raise AssertionError("the reference has no reasons")
 
 
 def _told(problem: Problem) -> str:

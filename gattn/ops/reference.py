@@ -29,9 +29,15 @@ def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
     """Output `[R, H, D]` and statistic `[R, H]` of every row."""
     pairs = Pairs.of(problem.neighborhood)
     weights, statistic = pairs.rows_normalized(problem)
+    return aggregated(problem, weights, pairs), statistic
+
+
+def aggregated(problem: Problem, weights: Tensor, pairs: Pairs | None = None) -> Tensor:
+    """Output `[R, H, D]` for weights `[E, H]` in the order of the rows, after the dropout."""
+    pairs = Pairs.of(problem.neighborhood) if pairs is None else pairs
     if problem.dropout:
         weights = weights * _dropout_factor(problem, pairs).to(weights.dtype)
-    return spmm(weights, problem, pairs).to(problem.values.dtype), statistic
+    return spmm(weights, problem, pairs).to(problem.values.dtype)
 
 
 def weights(problem: Problem) -> Tensor:

@@ -12,6 +12,8 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Data
 
 import gattn
+from gattn.neighborhood import _compress
+from gattn.neighborhood.build import with_loops
 from gattn.testing import graphs
 
 EDGES = torch.tensor([[3, 0, 1, 1, 2, 1], [1, 1, 0, 1, 0, 0]])
@@ -277,3 +279,63 @@ def test_a_bipartite_graph_has_no_loops_whatever_its_sizes():
 def test_a_pyg_data_object_moves_its_neighborhood():
     moved = Data(x=torch.zeros(5, 1), around=gattn.from_edge_index(EDGES, 5)).to("meta")
     assert moved.around.device.type == "meta"
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=30),
+    st.sampled_from([0, 1, 3, 5]),
+)
+def test_with_loops_drops_the_old_and_puts_one_for_each_node_at_the_end(edges, loops):
+    edge_index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).t()
+    found = with_loops(edge_index, (7, 5), loops)
+    others = edge_index[:, edge_index[0] != edge_index[1]]
+    expected = torch.cat([others, torch.arange(loops).expand(2, -1)], dim=1)
+    assert torch.equal(found.edge_index(), expected)
+    same = gattn.from_edge_index(expected, 7)
+    assert torch.equal(found.rowptr, same.rowptr[:6])
+    for name in ("col", "perm", "hop"):
+        assert torch.equal(getattr(found, name), getattr(same, name)), name
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=30))
+def test_counting_and_sorting_build_the_same(edges):
+    edge_index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).t()
+    calls = (
+        lambda: gattn.from_edge_index(edge_index, (7, 5)),
+        lambda: gattn.from_edge_index(edge_index, 7),
+        lambda: with_loops(edge_index, (7, 5), 4),
+    )
+    for call in calls:
+        counted = call()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_compress, "_counts", lambda tensor: False)
+            ordered = call()
+        for one, other in ((counted, ordered), (counted.transpose, ordered.transpose)):
+            for field, value in vars(one).items():
+                if isinstance(value, torch.Tensor):
+                    assert torch.equal(value, getattr(other, field)), field
+                    assert value.dtype == getattr(other, field).dtype, field
+        assert repr(counted) == repr(ordered)
+
+
+@pytest.mark.parametrize(
+    ("edges", "sizes", "message"),
+    [
+        (EDGES, (3, 4), r"edge_index\[0\]: found the index 3, expected .* num_sources = 3"),
+        (EDGES, (4, 1), r"edge_index\[1\]: found the index 1"),
+        (EDGES - 1, (4, 4), "found the index -1"),
+    ],
+)
+def test_with_loops_names_what_is_wrong(edges, sizes, message):
+    with pytest.raises(IndexError, match=message):
+        with_loops(edges, sizes, min(sizes))
+
+
+def test_edges_of_any_layout_are_counted_alike():
+    wide = torch.randint(0, 9, (40, 2), generator=torch.Generator().manual_seed(0))
+    expected = gattn.from_edge_index(wide.t().contiguous(), 9)
+    for edges in (wide.t(), wide.int().t(), wide.to(torch.uint8).t(), wide.flip(0).t().flip(1)):
+        found = gattn.from_edge_index(edges, 9)
+        assert torch.equal(found.col, expected.col) and torch.equal(found.perm, expected.perm)

@@ -22,7 +22,8 @@ def test_reference_is_finite_in_half_types_wherever_it_is_in_double():
 
 
 def test_the_first_without_a_reason_computes():
-    assert gattn.backend_reasons(Q, K, V, gattn.full(6)) == {"sdpa": [], "reference": []}
+    expected = {"sdpa": [], "cpu": [], "reference": []}
+    assert gattn.backend_reasons(Q, K, V, gattn.full(6)) == expected
     causal = gattn.window(6, None, causal=True)
     assert gattn.backend_reasons(Q, K, V, causal)["sdpa"] == []
 
@@ -46,7 +47,9 @@ def test_a_named_backend_that_cannot_says_why(graph, options, reason):
 
 
 def test_an_unknown_backend_lists_the_known():
-    with pytest.raises(ValueError, match="backend: found 'cuda', expected one of sdpa, reference"):
+    with pytest.raises(
+        ValueError, match="backend: found 'cuda', expected one of sdpa, cpu, reference"
+    ):
         gattn.attend(Q, K, V, gattn.full(6), backend="cuda")
 
 

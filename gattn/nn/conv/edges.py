@@ -19,8 +19,8 @@ from torch_geometric.utils import (
 )
 from torch_geometric.utils.sparse import set_sparse_value
 
-from gattn.neighborhood import Span, Sparse, from_edge_index
-from gattn.nn.structure import plain_edge_index
+from gattn.neighborhood import Span, Sparse
+from gattn.nn.structure import stored_one_hop
 
 Size = tuple[int, int] | None
 
@@ -54,6 +54,15 @@ def for_pyg(edge_index: Any) -> Any:
     return edge_index
 
 
+def needs_written_loops(edge_index: Any, edge_attr: Tensor | None, wants_weights: Any) -> bool:
+    """Whether the edges have to be written out with their loops, or the kernel may add them.
+
+    They have to where somebody sees them (features, weights) or where edges are no plain tensor.
+    """
+    plain = isinstance(edge_index, Tensor) and edge_index.layout == torch.strided
+    return edge_attr is not None or bool(wants_weights) or not plain
+
+
 def with_self_loops(
     edge_index: Any, edge_attr: Tensor | None, num_nodes: int, fill_value: Any
 ) -> tuple[Any, Tensor | None]:
@@ -71,14 +80,25 @@ def with_self_loops(
     return add_self_loops(edge_index, edge_attr, fill_value=fill_value, num_nodes=num_nodes)
 
 
-def one_hop(edge_index: Any, source: Tensor, target: Tensor | None, size: Size = None) -> Sparse:
-    """The edges as a neighbourhood; its pairs are in their order.
+def one_hop(
+    edge_index: Any,
+    source: Tensor,
+    target: Tensor | None,
+    size: Size = None,
+    loops: int | None = None,
+    per_pair: bool = True,
+) -> Sparse:
+    """The edges as a neighbourhood.
 
     Args:
         edge_index: `[2, E]`, an `EdgeIndex`, or a transposed sparse adjacency.
         source: `[M, ...]`, features of the sources.
         target: `[N, ...]`, features of the targets, or `None`: then `size` or M tells N.
         size: `(M, N)`, if the caller gave it.
+        loops: give the first nodes one loop each, in the place of any other, as
+            `with_self_loops` does; `None` = take the edges as they are.
+        per_pair: something is given or wanted for each pair, in the order of the edges; without,
+            that order is forgotten, and so are the hops.
 
     Raises:
         ValueError: the sizes and the features differ.
@@ -93,7 +113,7 @@ def one_hop(edge_index: Any, source: Tensor, target: Tensor | None, size: Size =
         num_targets = target.shape[0]
     else:
         num_targets = source.shape[0] if wanted[1] is None else wanted[1]
-    return from_edge_index(plain_edge_index(edge_index), (source.shape[0], num_targets))
+    return stored_one_hop(edge_index, (source.shape[0], num_targets), loops, per_pair)
 
 
 def _size_of(edge_index: Any, size: Size) -> tuple[int | None, int | None]:

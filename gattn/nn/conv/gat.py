@@ -12,6 +12,7 @@ from torch_geometric.nn.dense.linear import Linear
 from gattn.forms import Additive
 from gattn.functional import form_weights
 from gattn.nn.conv import edges, handover, nodes
+from gattn.nn.conv.projection import projected
 
 
 class GATConv(pyg.GATConv):
@@ -70,20 +71,32 @@ class GATConv(pyg.GATConv):
         source, target = nodes.pair_of(x)
         residual = None if self.res is None or target is None else self.res(target)
         value, right, left = self._projected(source, target)
-        if self.add_self_loops:
-            both = [len(side) for side in (source, target) if side is not None]
+        loops = self._loops(source, target, size)
+        if loops is not None and edges.needs_written_loops(
+            edge_index, edge_attr, return_attention_weights
+        ):
             edge_index, edge_attr = edges.with_self_loops(
-                edge_index, edge_attr, min(both if size is None else size), self.fill_value
+                edge_index, edge_attr, loops, self.fill_value
             )
-        around = edges.one_hop(edge_index, source, target, size)
+            loops = None
+        features = edges.features_of(edge_index, edge_attr) if self.lin_edge is not None else None
+        per_pair = features is not None or bool(return_attention_weights)
+        around = edges.one_hop(edge_index, source, target, size, loops, per_pair)
         form = self._form(left, right, around.num_targets)
-        options = self._edge_options(edges.features_of(edge_index, edge_attr))
+        options = self._edge_options(features)
         dtype = torch.promote_types(value.dtype, self.att_src.dtype)
         out = nodes.attended(self, form, value, around, **options).to(dtype)
         out = nodes.plus(nodes.merged(self, out), residual, self.bias)
         if not return_attention_weights:
             return out
         return out, edges.with_weights(edge_index, form_weights(form, around, **options).to(dtype))
+
+    def _loops(self, source: Tensor, target: Tensor | None, size: Any) -> int | None:
+        """How many nodes get a loop; `None` where the layer adds none."""
+        if not self.add_self_loops:
+            return None
+        both = [len(side) for side in (source, target) if side is not None]
+        return min(both if size is None else size)
 
     def _reasons(self, edge_index: Any, edge_attr: Tensor | None, wants_weights: Any) -> list[str]:
         found = handover.gat_reasons(self, edge_index, wants_weights)
@@ -99,7 +112,7 @@ class GATConv(pyg.GATConv):
         if self.lin is not None:
             lin_source = lin_target = self.lin
         assert lin_source is not None and lin_target is not None
-        value = nodes.heads_of(self, lin_source(source))
+        value = nodes.heads_of(self, projected(lin_source, source))
         right = _logits(lin_source, source, self.att_src, value)
         if target is None:
             return value, right, None

@@ -11,6 +11,7 @@ from torch_geometric.nn import conv as pyg
 from gattn.forms import Additive
 from gattn.functional import form_weights
 from gattn.nn.conv import edges, handover, nodes
+from gattn.nn.conv.projection import projected
 
 
 class GATv2Conv(pyg.GATv2Conv):
@@ -61,13 +62,19 @@ class GATv2Conv(pyg.GATv2Conv):
         source, target = nodes.full_pair_of(x)
         residual = None if self.res is None else self.res(target)
         left, right = self._projected(source, target)
-        if self.add_self_loops:
+        loops = min(len(source), len(target)) if self.add_self_loops else None
+        if loops is not None and edges.needs_written_loops(
+            edge_index, edge_attr, return_attention_weights
+        ):
             edge_index, edge_attr = edges.with_self_loops(
-                edge_index, edge_attr, min(len(source), len(target)), self.fill_value
+                edge_index, edge_attr, loops, self.fill_value
             )
-        around = edges.one_hop(edge_index, source, target)
+            loops = None
+        features = edges.features_of(edge_index, edge_attr)
+        per_pair = features is not None or bool(return_attention_weights)
+        around = edges.one_hop(edge_index, source, target, None, loops, per_pair)
         form = Additive(left, right, self.att[0], "leaky_relu", self.negative_slope)
-        options = self._edge_options(edges.features_of(edge_index, edge_attr))
+        options = self._edge_options(features)
         dtype = torch.promote_types(right.dtype, self.att.dtype)
         out = nodes.attended(self, form, None, around, **options).to(dtype)
         out = nodes.plus(nodes.merged(self, out), residual, self.bias)
@@ -81,10 +88,10 @@ class GATv2Conv(pyg.GATv2Conv):
 
     def _projected(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The targets' side `[N, H, C]` and the sources' `[M, H, C]`."""
-        right = nodes.heads_of(self, self.lin_l(source))
+        right = nodes.heads_of(self, projected(self.lin_l, source))
         if target is source and self.lin_r is self.lin_l:
             return right, right
-        return nodes.heads_of(self, self.lin_r(target)), right
+        return nodes.heads_of(self, projected(self.lin_r, target)), right
 
     def _edge_options(self, features: Tensor | None) -> dict[str, Tensor]:
         if features is None or self.lin_edge is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gattn.forms import Form
@@ -55,7 +56,18 @@ def merged(conv: Any, out: Tensor) -> Tensor:
 
 
 def plus(out: Tensor, *terms: Tensor | None) -> Tensor:
-    """The sum, without the terms that are not there."""
+    """The sum, without the terms that are not there; in the place of `out`, if it is fresh.
+
+    No backend of the drop-ins keeps the output for its backward, so it may be written to: fresh
+    memory for a tensor of this size costs more than the sum.
+    """
     for term in terms:
-        out = out if term is None else out + term
+        if term is not None:
+            same = torch.promote_types(out.dtype, term.dtype) == out.dtype
+            out = out.add_(term) if same and _is_eager() else out + term
     return out
+
+
+def _is_eager() -> bool:
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return not recorded and torch._C._functorch.peek_interpreter_stack() is None

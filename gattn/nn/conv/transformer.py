@@ -12,6 +12,7 @@ from torch_geometric.nn import conv as pyg
 from gattn.forms import Multiplicative
 from gattn.functional import form_weights
 from gattn.nn.conv import edges, handover, nodes
+from gattn.nn.conv.projection import projected
 
 
 class TransformerConv(pyg.TransformerConv):
@@ -62,10 +63,11 @@ class TransformerConv(pyg.TransformerConv):
             edge_index = edges.for_pyg(edge_index)
             return super().forward(x, edge_index, edge_attr, return_attention_weights)  # type: ignore[call-overload]
         source, target = nodes.full_pair_of(x)
-        query = nodes.heads_of(self, self.lin_query(target))
-        key = nodes.heads_of(self, self.lin_key(source))
-        value = nodes.heads_of(self, self.lin_value(source))
-        around = edges.one_hop(edge_index, source, target)
+        query = nodes.heads_of(self, projected(self.lin_query, target))
+        key = nodes.heads_of(self, projected(self.lin_key, source))
+        value = nodes.heads_of(self, projected(self.lin_value, source))
+        per_pair = features is not None or isinstance(return_attention_weights, bool)
+        around = edges.one_hop(edge_index, source, target, per_pair=per_pair)
         form = Multiplicative(query, key, 1.0 / math.sqrt(self.out_channels))
         score, mixed = self._edge_options(features)
         dtype = _softmax_dtype(value)
@@ -95,9 +97,9 @@ class TransformerConv(pyg.TransformerConv):
     def _rooted(self, out: Tensor, target: Tensor) -> Tensor:
         if not self.root_weight:
             return out
-        root = self.lin_skip(target)
+        root = projected(self.lin_skip, target)
         if self.lin_beta is None:
-            return out + root
+            return nodes.plus(out, root)
         gate = self.lin_beta(torch.cat([out, root, out - root], dim=-1)).sigmoid()
         return gate * root + (1 - gate) * out
 

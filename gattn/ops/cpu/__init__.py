@@ -1,0 +1,83 @@
+"""The CPU backend: sparse kernels compiled by numba.
+
+A problem with a normaliser of the library runs fused, with nothing wider than `[N, H, C]`; one
+with another normaliser runs in two halves around it, with nothing wider than `[E, H]`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from gattn._numba.compile import missing
+from gattn.forms import Given
+from gattn.neighborhood import Sparse
+from gattn.normalizers import Rows
+from gattn.ops import library as library  # registers the operators
+from gattn.ops.inputs import Inputs, name_of
+from gattn.ops.problem import Problem
+
+_MISSING = missing()
+
+
+def reasons(problem: Problem) -> list[str]:
+    """Why the problem cannot be computed here; empty = it can."""
+    found = [] if _MISSING is None else [_MISSING]
+    if problem.neighborhood.device.type != "cpu":
+        found.append(f"the device is {problem.neighborhood.device}, not cpu")
+    if isinstance(problem.form, Given):
+        found.append("the form is Given, which only PyTorch can compute")
+    if not torch.compiler.is_compiling() and _is_transformed():
+        found.append("forward-mode derivatives and torch.func go through PyTorch's own operators")
+    return found
+
+
+def _is_transformed() -> bool:
+    inside = torch._C._functorch.peek_interpreter_stack() is not None
+    return inside or forward_ad._current_level >= 0
+
+
+def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
+    """Output `[R, H, D]` and statistic `[R, H]` of every row."""
+    if name_of(problem.normalizer) is None:
+        return halves(problem)
+    out, statistic, *_ = torch.ops.gattn.attend(*Inputs.of(problem, _stored(problem)))
+    return out, statistic if problem.normalizer.has_statistic else None
+
+
+def halves(problem: Problem) -> tuple[Tensor, Tensor | None]:
+    """`forward` in two halves, with scores and weights `[E, H]` between them."""
+    stored = _stored(problem)
+    inputs = Inputs.of(problem, stored)
+    score = torch.ops.gattn.sddmm(*inputs)
+    weights, statistic = problem.normalizer.normalize(score, _rows(stored))
+    return torch.ops.gattn.spmm(*inputs, weights), statistic
+
+
+def scores(problem: Problem) -> Tensor:
+    """Scores `[E, H]`, biases included, in the builder's input order."""
+    stored = _stored(problem)
+    return _in_input_order(torch.ops.gattn.sddmm(*Inputs.of(problem, stored)), stored)
+
+
+def weights(problem: Problem) -> Tensor:
+    """Weights `[E, H]` before the dropout, in the builder's input order."""
+    stored = _stored(problem)
+    score = torch.ops.gattn.sddmm(*Inputs.of(problem, stored))
+    return _in_input_order(problem.normalizer.normalize(score, _rows(stored))[0], stored)
+
+
+def _stored(problem: Problem) -> Sparse:
+    around = problem.neighborhood
+    return around if isinstance(around, Sparse) else around.expand()
+
+
+def _rows(stored: Sparse) -> Rows:
+    return Rows(stored.rows(), stored.rowptr)
+
+
+def _in_input_order(pairs: Tensor, stored: Sparse) -> Tensor:
+    if stored.perm is None:
+        return pairs
+    return torch.zeros_like(pairs).index_copy(0, stored.perm, pairs)

@@ -1,0 +1,78 @@
+"""The graphs are what their names say, the same from the same seed, and cost little to make."""
+
+import tracemalloc
+
+import pytest
+import torch
+
+from gattn.benchmark import graphs
+from gattn.benchmark.graphs import power_law, ring, star
+
+
+def is_sorted(edge_index, num_nodes):
+    order = edge_index[0] * num_nodes + edge_index[1]
+    return bool((order.diff() >= 0).all())
+
+
+@pytest.mark.parametrize("block", [1 << 22, 64])
+@pytest.mark.parametrize(("num_nodes", "num_edges", "skew"), [(50, 700, 0.5), (2, 9, 0.0)])
+def test_a_power_law_has_its_sizes(monkeypatch, block, num_nodes, num_edges, skew):
+    monkeypatch.setattr(graphs, "BLOCK", block)
+    graph = power_law(num_nodes, num_edges, skew, seed=3)
+    source, target = graph.edge_index
+    assert graph.num_nodes == num_nodes
+    assert graph.edge_index.shape == (2, num_edges)
+    assert graph.edge_index.dtype == torch.int64
+    assert int(graph.edge_index.min()) >= 0
+    assert int(graph.edge_index.max()) < num_nodes
+    assert bool((source != target).all())
+    assert is_sorted(graph.edge_index, num_nodes)
+
+
+def test_the_seed_decides():
+    edges = [power_law(100, 500, 0.5, seed).edge_index for seed in (1, 1, 2)]
+    assert torch.equal(edges[0], edges[1])
+    assert not torch.equal(edges[0], edges[2])
+
+
+def test_degrees_fall_with_the_rank_both_ways():
+    graph = power_law(1000, 200_000, 0.5, seed=0)
+    into, out = (graph.edge_index[side].bincount(minlength=1000).double() for side in (1, 0))
+    for degrees in (into, out):
+        ordered = degrees.sort(descending=True).values
+        # By N u^-1/2 the first quarter of the nodes has half of the edges.
+        assert float(ordered[:250].sum() / ordered.sum()) == pytest.approx(0.5, abs=0.02)
+    assert float(torch.corrcoef(torch.stack([into, out]))[0, 1]) > 0.9
+    # Hubs are not the first nodes.
+    assert float(into[:250].sum() / into.sum()) < 0.4
+
+
+def test_no_skew_is_no_hub():
+    degrees = power_law(100, 100_000, 0.0, seed=0).edge_index[1].bincount()
+    assert int(degrees.max()) < 1.5 * int(degrees.min())
+
+
+def test_blocks_bound_what_is_needed_beside_the_edges(monkeypatch):
+    monkeypatch.setattr(graphs, "BLOCK", 1 << 12)
+    tracemalloc.start()
+    edges = power_law(1000, 400_000, 0.3, seed=0).edge_index
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.3 * edges.numel() * edges.element_size()
+
+
+def test_a_star():
+    graph = star(5)
+    into, out = (graph.edge_index[side].bincount().tolist() for side in (1, 0))
+    assert into == out == [5, 1, 1, 1, 1, 1]
+    assert is_sorted(graph.edge_index, graph.num_nodes)
+
+
+def test_a_ring():
+    graph = ring(6, 12)
+    into, out = (graph.edge_index[side].bincount().tolist() for side in (1, 0))
+    assert into == out == [2] * 6
+    assert ring(6, 10).edge_index.shape == (2, 10)
+    assert {tuple(edge) for edge in graph.edge_index.T.tolist()} == {
+        (i, (i + step) % 6) for i in range(6) for step in (-1, 1)
+    }

@@ -1,0 +1,88 @@
+"""Every provider computes what PyG does, or says why it cannot."""
+
+import importlib.util
+from functools import partial
+
+import pytest
+import torch
+
+from gattn.benchmark import PROBLEMS, PROVIDERS, Layer, provider
+from gattn.benchmark.agree import disagreements, results
+from gattn.benchmark.passes import forward
+from gattn.benchmark.problems import make_inputs
+from gattn.ops.dispatch import BACKENDS
+
+CPU = torch.device("cpu")
+KINDS = ("GATConv", "GATv2Conv", "TransformerConv")
+
+
+@pytest.fixture
+def inputs():
+    problem = PROBLEMS["cora"]
+    return lambda kind: make_inputs(problem, Layer(kind, 2, 4), problem.quick(1), 1)
+
+
+# Dynamo looks for the gradient of everything it meets where PyG's layer breaks its graph.
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["pyg-compile", "dgl", "gattn", "gattn:reference"])
+def test_providers_agree_with_pyg(monkeypatch, inputs, name, kind):
+    # What this compiler makes of the layer is its own affair, and takes seconds.
+    monkeypatch.setattr("torch.compile", partial(torch.compile, backend="eager"))
+    chosen, given = provider(name), inputs(kind)
+    if reasons := chosen.reasons(given.layer, CPU):
+        pytest.skip("; ".join(reasons))
+    model = chosen.build(given)
+    found, expected = results(model), results(PROVIDERS["pyg"].build(given))
+    assert disagreements(found, expected, 1e-4) == []
+    assert {"output", "gradient of x"} <= found.keys() & expected.keys()
+    assert len(found) >= 5
+    out = forward(model)
+    assert not out.requires_grad
+    torch.testing.assert_close(out, found["output"])
+
+
+def test_models_share_the_memory_of_the_inputs_and_not_the_gradients(inputs):
+    given = inputs("GATConv")
+    models = [PROVIDERS[name].build(given) for name in ("pyg", "gattn")]
+    assert {m.leaves["x"].data_ptr() for m in models} == {given.tensors["x"].data_ptr()}
+    results(models[0])
+    assert all(leaf.grad is None for model in models for leaf in model.leaves.values())
+    assert not given.tensors["x"].requires_grad
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "sdpa"])
+def test_attend_agrees_on_every_backend(backend):
+    problem = PROBLEMS["ball"]
+    given = make_inputs(problem, problem.layers[0], problem.quick(0), 0)
+    chosen = provider(f"gattn:{backend}")
+    assert chosen.reasons(given.layer, CPU) == []
+    found, expected = (results(who.build(given)) for who in (chosen, provider("gattn:reference")))
+    assert set(found) == {"output", *(f"gradient of {name}" for name in given.tensors)}
+    assert disagreements(found, expected, 1e-4) == []
+
+
+def test_a_forced_backend_is_forced(inputs):
+    model = provider("gattn:sdpa").build(inputs("GATConv"))
+    with pytest.raises(ValueError, match="backend: found 'sdpa'"):
+        model.forward()
+
+
+def test_reasons(monkeypatch):
+    gat, attend, transformer = (
+        Layer(kind, 2, 4) for kind in ("GATConv", "attend", "TransformerConv")
+    )
+    assert PROVIDERS["pyg"].reasons(gat, CPU) == []
+    assert PROVIDERS["pyg"].reasons(attend, CPU) == ["PyG has no attend"]
+    assert "DGL has no equal of TransformerConv" in PROVIDERS["dgl"].reasons(transformer, CPU)
+    assert "no backend 'nothing'" in provider("gattn:nothing").reasons(gat, CPU)[0]
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "C++ compiler" in PROVIDERS["pyg-compile"].reasons(gat, CPU)[0]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert PROVIDERS["dgl"].reasons(gat, CPU) == ["dgl is not installed"]
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "gattn:", "pyg:cpu", ""])
+def test_an_unknown_provider_is_refused(name):
+    with pytest.raises(ValueError, match=rf"provider: found '{name}', expected one of pyg, "):
+        provider(name)
