@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from gattn import _batched, _check
 from gattn.forms import Form
 from gattn.neighborhood import Neighborhood
-from gattn.normalizers import Normalizer, Softmax
+from gattn.normalizers import Normalizer, Rows, Softmax
 from gattn.ops import dispatch
 from gattn.ops.philox import draw_seed
 from gattn.ops.problem import Problem, checked_neighborhood
@@ -20,6 +21,17 @@ from gattn.scores import ScaledDot, Score
 SCORES = ("hop_bias", "pair_bias", "pair_features", "pair_weight")
 WEIGHTS = ("normalizer", *SCORES)
 OPTIONS = (*WEIGHTS, "pair_value")
+
+
+@dataclass(frozen=True)
+class _Unchanged(Normalizer):
+    """Weights that are the scores."""
+
+    has_statistic: ClassVar[bool] = False
+
+    def normalize(self, score: Tensor, rows: Rows) -> tuple[Tensor, None]:
+        """The scores `[E, H]` themselves."""
+        return score, None
 
 
 def attend(
@@ -197,7 +209,7 @@ def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tens
     """
     problem, batch = _problem(form, None, neighborhood, _only(options, WEIGHTS))
     with _full_precision(neighborhood):
-        return _batched.unfold(dispatch.with_function(problem, "weights").weights(problem), batch)
+        return _batched.unfold(dispatch.weights(problem), batch)
 
 
 def pair_scores(form: Form, neighborhood: Neighborhood, **options: Any) -> Tensor:
@@ -214,9 +226,10 @@ def pair_scores(form: Form, neighborhood: Neighborhood, **options: Any) -> Tenso
     Raises:
         TypeError, ValueError: as `attention_weights`.
     """
-    problem, batch = _problem(form, None, neighborhood, _only(options, SCORES))
+    chosen = _only(options, SCORES) | {"normalizer": _Unchanged()}
+    problem, batch = _problem(form, None, neighborhood, chosen)
     with _full_precision(neighborhood):
-        return _batched.unfold(dispatch.with_function(problem, "scores").scores(problem), batch)
+        return _batched.unfold(dispatch.weights(problem), batch)
 
 
 def backend_reasons(

@@ -6,6 +6,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gattn
 from gattn import forms, normalizers
+from gattn.ops import reference
+from gattn.ops.problem import Problem
 from gattn.testing import graphs
 
 GRAPHS = graphs()
@@ -107,6 +109,42 @@ def test_weights_and_scores_are_differentiable():
     assert gradgradcheck(lambda q, k: gattn.attention_weights(q, k, graph), leaves)
     score = gattn.scores.ScaledDot()
     assert gradcheck(lambda q, k: gattn.pair_scores(score(q, k), graph), leaves)
+
+
+PAIR_FORMS = {
+    "product": lambda q, k: forms.Multiplicative(q, k, 0.7, k.sum(-1), q.sum(-1)),
+    "tanh": lambda q, k: forms.Additive(q, k, draw(3, 4, seed=4), "tanh"),
+    "leaky": lambda q, k: forms.Additive(q, k, draw(3, 4, seed=4)),
+    "given": lambda q, k: forms.Given(q, k, lambda q, k, hop: (q * k.cos()).sum(-1)),
+}
+
+
+@pytest.mark.parametrize("name", ["no pairs", "duplicates", "two hops", "rings", "window"])
+@pytest.mark.parametrize("kind", PAIR_FORMS)
+def test_weights_and_scores_of_pairs_are_those_of_the_reference(kind, name):
+    graph = GRAPHS[name]
+    query = draw(graph.num_targets, 3, 4, seed=1, requires_grad=True)
+    key = draw(graph.num_sources, 3, 4, seed=2, requires_grad=True)
+    options = {
+        "hop_bias": draw(2, 3, seed=3, requires_grad=True),
+        "pair_bias": draw(graph.num_pairs, 3, seed=5, requires_grad=True),
+        "pair_features": draw(graph.num_pairs, 2, seed=6, requires_grad=True),
+        "pair_weight": draw(2, 3, 4, seed=7, requires_grad=True),
+    }
+    form, upstream = PAIR_FORMS[kind](query, key), draw(graph.num_pairs, 3, seed=8)
+
+    def check(found, expected):
+        torch.testing.assert_close(found, expected, atol=1e-13, rtol=1e-12)
+        leaves = (query, key, *options.values())
+        grads = (torch.autograd.grad(pairs, leaves, upstream) for pairs in (found, expected))
+        for grad, wanted in zip(*grads, strict=True):
+            torch.testing.assert_close(grad, wanted, atol=1e-12, rtol=1e-11)
+
+    for normalizer in (normalizers.Softmax(), normalizers.Sparsemax()):
+        problem = Problem(form, None, graph, normalizer, **options)
+        found = gattn.form_weights(form, graph, normalizer=normalizer, **options)
+        check(found, reference.weights(problem))
+    check(gattn.pair_scores(form, graph, **options), reference.scores(problem))
 
 
 def test_hard_takes_the_best_and_has_the_gradient_of_softmax():

@@ -14,6 +14,7 @@ import gattn
 ROOT = Path(__file__).parents[1]
 
 OPTIONAL = {
+    "llvmlite",
     "matplotlib",
     "networkx",
     "numba",
@@ -46,6 +47,18 @@ def test_the_guard_of_lazy_imports_can_fail() -> None:
 
 def test_layers_are_imported_by_those_who_ask_for_them() -> None:
     assert "torch_geometric" in _loaded_by("import gattn.nn")
+
+
+def test_the_first_call_loads_numba_and_not_before() -> None:
+    around = "import gattn, torch; around = gattn.full(3); x = torch.ones(3, 1, 1)"
+    assert "numba" not in _loaded_by(around)
+    call = "gattn.attend(x, x, x, around, backend='cpu')"
+    assert {"numba", "llvmlite"} <= _loaded_by(f"{around}; {call}")
+
+
+def test_layers_and_transforms_do_not_load_numba() -> None:
+    added = _loaded_by("import gattn.nn, gattn.transforms") - _loaded_by("import torch_geometric")
+    assert added & {"numba", "llvmlite"} == set()
 
 
 @pytest.mark.parametrize("module", ["gattn.data", "gattn.train", "gattn.metrics", "gattn.testing"])

@@ -109,12 +109,13 @@ def test_a_loader_hands_out_lists(workers):
 class Kept(InMemoryDataset):
     """Two graphs with their neighbourhoods, saved and read as PyG does it."""
 
-    raw_file_names = ()
-    processed_file_names = ("data.pt",)
-
     def __init__(self, root):
         super().__init__(root, pre_transform=KHop(2), log=False)
         self.load(self.processed_paths[0])
+
+    @property
+    def processed_file_names(self):
+        return ["data.pt"]
 
     def process(self):
         self.save(

@@ -87,7 +87,7 @@ def _keep_as_numba_does(compiled: Any) -> None:
 
 @cache
 def _function_cache() -> type:
-    """numba's cache, with the stamp of all our files in the place of that of one.
+    """Numba's cache, with the stamp of all our files in the place of that of one.
 
     numba looks at the file of the kernel alone, and would go on using machine code whose pieces
     have changed in another file.

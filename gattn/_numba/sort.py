@@ -1,4 +1,4 @@
-"""Edges to compressed rows and compressed columns by counting, in a few passes and without a sort."""
+"""Edges to compressed rows and columns by counting: a few passes, and no sort."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def compressed_rows(
     loops: int | None = None,
     per_pair: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """`rowptr, col, perm, hop` of the edges sorted by target, stable; `None` if one is out of range.
+    """`rowptr, col, perm, hop` of edges sorted by target; `None` if one is out of range.
 
     Args:
         source: `[E]` int64.
@@ -60,9 +60,7 @@ def compressed_columns(
     _count_columns(col, starts)
     row, perm = np.empty(len(col), np.int32), np.empty(len(col), np.int64)
     ranges, parallel = _ranges(starts, len(col))
-    pool.run(
-        _transpose, range(len(ranges) - 1), parallel, ranges, rowptr, col, starts, row, perm
-    )
+    pool.run(_transpose, range(len(ranges) - 1), parallel, ranges, rowptr, col, starts, row, perm)
     return starts, row, perm
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
+
+from torch import Tensor
 
 from gattn import _check
 from gattn.ops.problem import Problem
@@ -18,13 +21,15 @@ def load(name: str) -> ModuleType:
         ValueError: there is no backend of that name.
     """
     _check.one_of("backend", name, BACKENDS)
-    # Import statements, not `import_module`: torch.compile follows these.
+    # Import statements where they can be: torch.compile does not follow `import_module`.
     if name == "sdpa":
         from gattn.ops import sdpa as module
     elif name == "cpu":
         from gattn.ops import cpu as module
-    else:
+    elif name == "reference":
         from gattn.ops import reference as module
+    else:
+        module = import_module(f"gattn.ops.{name}")
     return module
 
 
@@ -48,21 +53,14 @@ def choose(problem: Problem, backend: str | None = None) -> ModuleType:
     return _first(problem, [load(name) for name in BACKENDS])
 
 
-def with_function(problem: Problem, function: str) -> ModuleType:
-    """The first of `BACKENDS` that can, of those that have a function besides `forward`.
+def weights(problem: Problem) -> Tensor:
+    """Weights `[E, H]` before the dropout, in the builder's input order.
 
-    Args:
-        problem: what is to be computed.
-        function: "weights" or "scores", both of pairs, `[E, H]` in the builder's input order.
+    From the first of `BACKENDS` that can, of those that have weights: a backend that has is a
+    module with a function `weights` besides `forward`.
     """
-    return _first(problem, [load(name) for name in BACKENDS if hasattr(load(name), function)])
-
-
-def _first(problem: Problem, backends: list[ModuleType]) -> ModuleType:
-    for backend in backends:
-        if not backend.reasons(problem):
-            return backend
-    raise AssertionError("the reference has no reasons")
+    having = [load(name) for name in BACKENDS if hasattr(load(name), "weights")]
+    return _first(problem, having).weights(problem)
 
 
 def _told(problem: Problem) -> str:
@@ -71,3 +69,11 @@ def _told(problem: Problem) -> str:
         for name, found in reasons(problem).items()
     )
     return "; ".join(said)
+
+
+def _first(problem: Problem, backends: list[ModuleType]) -> ModuleType:
+    """The first that can: a loop, since torch.compile does not follow a generator that stops."""
+    for backend in backends:
+        if not backend.reasons(problem):
+            return backend
+    raise AssertionError("the reference has no reasons against anything")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gattn
-from gattn.ops import dispatch
+from gattn.ops import cpu, dispatch, reference
 from gattn.testing import check_backend
 
 Q, K, V = torch.randn(3, 6, 2, 4, generator=torch.Generator().manual_seed(0)).unbind(0)
@@ -72,6 +72,20 @@ def test_sdpa_leaves_alone_what_it_does_not_know():
     assert gattn.backend_reasons(Q, K, V, gattn.full(6), normalizer=Sharper())["sdpa"]
     form = gattn.forms.Multiplicative(Q, K, 1.0, None, torch.full((6, 2), float("-inf")))
     assert (gattn.attend_form(form, V, gattn.full(6)) == 0).all()
+
+
+@pytest.mark.parametrize("pairs", [gattn.form_weights, gattn.pair_scores])
+def test_weights_and_scores_come_from_the_first_that_has_them(pairs, monkeypatch):
+    around, asked = gattn.window(6, 2), []
+
+    def spied(name, weights):
+        return lambda problem: asked.append(name) or weights(problem)
+
+    for name, backend in (("cpu", cpu), ("reference", reference)):
+        monkeypatch.setattr(backend, "weights", spied(name, backend.weights))
+    pairs(gattn.forms.Multiplicative(Q, K), around)
+    pairs(gattn.forms.Given(Q, K, lambda q, k, hop: (q * k).sum(-1)), around)
+    assert asked == ["cpu", "reference"]
 
 
 def test_a_backend_that_is_only_a_name_is_not_replaced(monkeypatch):

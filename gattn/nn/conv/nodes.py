@@ -70,4 +70,4 @@ def plus(out: Tensor, *terms: Tensor | None) -> Tensor:
 
 def _is_eager() -> bool:
     recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return not recorded and torch._C._functorch.peek_interpreter_stack() is None
+    return not recorded and torch._C._functorch.peek_interpreter_stack() is None  # type: ignore[attr-defined]

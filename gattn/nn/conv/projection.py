@@ -34,7 +34,7 @@ def _is_known(lin: nn.Module) -> bool:
 
 def _is_plain(x: Tensor, weight: Tensor) -> bool:
     """Ordinary tensors on the CPU that fit, of a size that makes a difference."""
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
     recorded = torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed
     if recorded or forward_ad._current_level >= 0 or torch.is_autocast_enabled("cpu"):
         return False

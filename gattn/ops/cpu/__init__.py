@@ -34,7 +34,7 @@ def reasons(problem: Problem) -> list[str]:
 
 
 def _is_transformed() -> bool:
-    inside = torch._C._functorch.peek_interpreter_stack() is not None
+    inside = torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
     return inside or forward_ad._current_level >= 0
 
 
@@ -53,12 +53,6 @@ def halves(problem: Problem) -> tuple[Tensor, Tensor | None]:
     score = torch.ops.gattn.sddmm(*inputs)
     weights, statistic = problem.normalizer.normalize(score, _rows(stored))
     return torch.ops.gattn.spmm(*inputs, weights), statistic
-
-
-def scores(problem: Problem) -> Tensor:
-    """Scores `[E, H]`, biases included, in the builder's input order."""
-    stored = _stored(problem)
-    return _in_input_order(torch.ops.gattn.sddmm(*Inputs.of(problem, stored)), stored)
 
 
 def weights(problem: Problem) -> Tensor:

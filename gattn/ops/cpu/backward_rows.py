@@ -22,8 +22,8 @@ from gattn.ops.cpu.features import (
     project,
     shift,
 )
-from gattn.ops.cpu.products import add_activated, add_slopes, add_weighted, dots
 from gattn.ops.cpu.forward_rows import read
+from gattn.ops.cpu.products import add_activated, add_slopes, add_weighted, dots
 from gattn.ops.cpu.scores import (
     SIGMOID,
     choose,
@@ -63,28 +63,18 @@ def _slopes_and_pulls(
     _add_feature_pulls(
         pulls, grad_out, start, pairs[4], pairs[5], perm, lo, n, count, heads, width, scratch
     )
-    _slopes(
-        slopes, given, r, lo, n, graph, nodes, weight, pairs, sizes, options, saved, scratch, tile
-    )
+    if saved is None:
+        read(slopes, given, lo * heads, n * heads)
+    else:
+        score(slopes, r, lo, n, graph, nodes, weight, pairs, sizes, options, scratch, tile)
+        mask_unselected(slopes, options[0], selected, lo, n, heads)
+        weigh(slopes, n, heads, options[0], saved[0], saved[1], r * heads, tile[0])
     for k in range(n * heads):
         weights[k] = slopes[k]
     choose(weights, options[0], selected, lo, n, heads)
     drop(weights, options[3], col, rank, r, lo, n, heads)
     drop(pulls, options[3], col, rank, r, lo, n, heads)
     pad(pulls, n, heads, 0)
-
-
-@inlined
-def _slopes(
-    slopes, given, r, lo, n, graph, nodes, weight, pairs, sizes, options, saved, scratch, tile
-):
-    if saved is None:
-        read(slopes, given, lo * sizes[0], n * sizes[0])
-    else:
-        heads, normalizer = sizes[0], options[0]
-        score(slopes, r, lo, n, graph, nodes, weight, pairs, sizes, options, scratch, tile)
-        mask_unselected(slopes, normalizer, graph[5], lo, n, heads)
-        weigh(slopes, n, heads, normalizer, saved[0], saved[1], r * heads, tile[0])
 
 
 @inlined
@@ -112,8 +102,8 @@ def _score_gradients(slopes, pulls, n, heads, normalizer, values, start, tilt, t
 
 @inlined
 def _add_row_gradients(
-    total, sums, ds, others, r, lo, n, graph, nodes, weight, pairs, sizes, options, grads, task, scratch,
-    collected, tile,
+    total, sums, ds, others, r, lo, n, graph, nodes, weight, pairs, sizes, options, grads, task,
+    scratch, collected, tile,
 ):  # fmt: skip
     """What the score gradients of a piece add to those of the row's query and of parameters.
 
@@ -199,6 +189,7 @@ def _additive_gradients(
 
 @inlined
 def plain_slopes(total, ds, others, left, start, right, col, lo, n, heads, channels, slope, tile):
+    """`total += sum_e ds act'(..)`, by the shortest way."""
     if slope is None:
         add_slopes(total, ds, left, start, right, col, lo, n, heads, channels, slope)
     elif channels == U(1):  # GAT
@@ -313,12 +304,13 @@ def backward_rows(
         handed: `[pairs of the block, 2, H]`.
         base: the first pair of the block.
     """
+    # The arguments themselves say what to compile: only these may be compared to None.
     plan, graph, nodes, pairs = borrowed((plan, graph, nodes, pairs))
-    weight, given, grad_out, tilt = borrowed((weight, given, grad_out, tilt))
-    saved, centres, grads, partial = borrowed((saved, centres, grads, partial))
+    weights_of_form, score_or_weight, upstream, tilt = borrowed((weight, given, grad_out, tilt))
+    masses, centre_of, grads, partial = borrowed((saved, centres, grads, partial))
     handed = borrowed((handed,))[0]
     segments, tasks = plan
-    heads, channels, width, count, _ = sizes
+    heads, channels, _, count, _ = sizes
     size, room, dtype = heads * channels, U(PIECE + TILE) * heads, handed.dtype
     tile = np.empty((2, U(TILE) * heads), dtype)
     slopes, weights, pulls = np.empty(room, dtype), np.empty(room, dtype), np.empty(room, dtype)
@@ -330,71 +322,42 @@ def backward_rows(
             slot = segments[segment, 4]
             for r in range(U(segments[segment, 0]), U(segments[segment, 1])):
                 lo, n = bounds(segments, segment, graph[0], r)
-                _value_part(
-                    slopes, weights, pulls, r, lo, n, graph, nodes, weight, pairs, sizes, options,
-                    given, grad_out, saved, grads, task, scratch, tile,
-                )  # fmt: skip
-                _centred(
-                    slopes, pulls, r, n, slot, heads, options[0], centres, tilt, tile
-                )
-                _score_part(
-                    with_score, total, sums, slopes, pulls, r, lo, n, slot, graph, nodes, weight,
-                    pairs, sizes, options, grads, partial, task, scratch, collected, tile,
-                )  # fmt: skip
+                if grad_out is None:
+                    read(slopes, score_or_weight, lo * heads, n * heads)
+                else:
+                    _slopes_and_pulls(
+                        slopes, weights, pulls, r, lo, n, graph, nodes, weights_of_form, pairs,
+                        sizes, options, score_or_weight, upstream, masses, scratch, tile,
+                    )  # fmt: skip
+                    _add_value_gradients(
+                        weights, r, lo, n, graph[3], pairs[4], pairs[5], sizes, upstream, grads[2],
+                        grads[6][task], scratch,
+                    )  # fmt: skip
+                    _write(grads[8], lo * heads, pulls, n * heads)
+                if centres is not None:
+                    if slot < 0 and options[0] != SIGMOID:
+                        sum_products(centre_of, r * heads, slopes, pulls, n, heads, tile[0])
+                    _score_gradients(
+                        slopes, pulls, n, heads, options[0], centre_of, r * heads, tilt, tile[0]
+                    )
+                if with_score is not None:
+                    _add_row_gradients(
+                        total, sums, slopes, pulls, r, lo, n, graph, nodes, weights_of_form, pairs,
+                        sizes, options, grads, task, scratch, collected, tile,
+                    )  # fmt: skip
+                    _add_hop_gradients(grads[4][task], slopes, graph[2], lo, n, heads)
+                    _write_pair_gradients(grads[1], slopes, graph[3], graph[1], lo, n, heads)
+                    if slot < 0:
+                        _write(grads[0], r * size, total, size)
+                        _write(grads[7], r * heads, sums, heads)
+                    else:
+                        _write(partial[0], U(slot) * size, total, size)
+                        _write(partial[1], U(slot) * heads, sums, heads)
                 for e in range(n):
                     place = (lo + e - base) * (heads + heads)
                     for h in range(heads):
                         handed[place + h] = weights[e * heads + h]
                         handed[place + heads + h] = slopes[e * heads + h]
-
-
-@inlined
-def _value_part(
-    slopes, weights, pulls, r, lo, n, graph, nodes, weight, pairs, sizes, options, given, grad_out,
-    saved, grads, task, scratch, tile,
-):  # fmt: skip
-    heads = sizes[0]
-    if grad_out is None:
-        read(slopes, given, lo * heads, n * heads)
-    else:
-        _slopes_and_pulls(
-            slopes, weights, pulls, r, lo, n, graph, nodes, weight, pairs, sizes, options, given,
-            grad_out, saved, scratch, tile,
-        )  # fmt: skip
-        _add_value_gradients(
-            weights, r, lo, n, graph[3], pairs[4], pairs[5], sizes, grad_out, grads[2],
-            grads[6][task], scratch,
-        )  # fmt: skip
-        _write(grads[8], lo * heads, pulls, n * heads)
-
-
-@inlined
-def _centred(slopes, pulls, r, n, slot, heads, normalizer, centres, tilt, tile):
-    if centres is not None:
-        if slot < 0 and normalizer != SIGMOID:
-            sum_products(centres, r * heads, slopes, pulls, n, heads, tile[0])
-        _score_gradients(slopes, pulls, n, heads, normalizer, centres, r * heads, tilt, tile[0])
-
-
-@inlined
-def _score_part(
-    with_score, total, sums, slopes, others, r, lo, n, slot, graph, nodes, weight, pairs, sizes,
-    options, grads, partial, task, scratch, collected, tile,
-):  # fmt: skip
-    if with_score is not None:
-        heads, size = sizes[0], sizes[0] * sizes[1]
-        _add_row_gradients(
-            total, sums, slopes, others, r, lo, n, graph, nodes, weight, pairs, sizes, options,
-            grads, task, scratch, collected, tile,
-        )  # fmt: skip
-        _add_hop_gradients(grads[4][task], slopes, graph[2], lo, n, heads)
-        _write_pair_gradients(grads[1], slopes, graph[3], graph[1], lo, n, heads)
-        if slot < 0:
-            _write(grads[0], r * size, total, size)
-            _write(grads[7], r * heads, sums, heads)
-        else:
-            _write(partial[0], U(slot) * size, total, size)
-            _write(partial[1], U(slot) * heads, sums, heads)
 
 
 @piece

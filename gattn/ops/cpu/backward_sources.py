@@ -50,7 +50,7 @@ def _add_score_part(
     total, ds, others, j, lo, n, transpose, perm, nodes, weight, pairs, sizes, options, scratch,
     tile,
 ):  # fmt: skip
-    """`[H * C]` gains the part of the score in the gradient of the source's side, but the weight."""
+    """`[H * C]` gains the score's part of the gradient of the source's side."""
     _, _, query, places = transpose
     left, right, _, _, _ = nodes
     _, _, features, pair_weight, _, _ = pairs
@@ -123,7 +123,7 @@ def backward_sources(
         partial: the first three of these, of pieces of long rows.
     """
     plan, transpose, nodes, pairs = borrowed((plan, transpose, nodes, pairs))
-    perm, weight, grad_out, handed = borrowed((perm, weight, grad_out, handed))
+    perm, weights_of_form, upstream, handed = borrowed((perm, weight, grad_out, handed))
     grads, partial = borrowed((grads, partial))
     segments, tasks = plan
     base, end, again = block
@@ -153,11 +153,20 @@ def backward_sources(
                 _take(weights, ds, handed, transpose[3], lo, n, heads, base)
                 clear(values, wide)
                 clear(scores, narrow)
-                _add_values(values, weights, grad_out, transpose[1], lo, n, heads, width)
-                _score_part(
-                    with_score, scores, sums, ds, weights, j, lo, n, transpose, perm, nodes,
-                    weight, pairs, sizes, options, grads[3], task, scratch, tile,
-                )  # fmt: skip
+                if grad_out is not None:
+                    add_weighted(values, weights, upstream, transpose[1], lo, n, heads, width)
+                if with_score is not None:
+                    pad(ds, n, heads, 0)
+                    _add_score_part(
+                        scores, ds, weights, j, lo, n, transpose, perm, nodes, weights_of_form,
+                        pairs, sizes, options, scratch, tile,
+                    )  # fmt: skip
+                    sum_pairs(sums, U(0), ds, n, heads, tile[0])
+                    start = j * narrow
+                    _add_weight_half(
+                        grads[3], U(task), scores, nodes[1], start, narrow, options[1], pairs[2]
+                    )
+                    _multiply(scores, weights_of_form, narrow)
                 if shared:
                     for k in range(narrow):
                         scores[k] += values[k]
@@ -169,31 +178,6 @@ def backward_sources(
                     _put(grads[0], j * wide, values, wide, again)
                     _put(grads[1], j * narrow, scores, narrow, again)
                     _put(grads[2], j * heads, sums, heads, again)
-
-
-@inlined
-def _add_values(values, weights, grad_out, index, lo, n, heads, width):
-    if grad_out is not None:
-        add_weighted(values, weights, grad_out, index, lo, n, heads, width)
-
-
-@inlined
-def _score_part(
-    with_score, scores, sums, ds, others, j, lo, n, transpose, perm, nodes, weight, pairs, sizes,
-    options, grad_weight, task, scratch, tile,
-):  # fmt: skip
-    if with_score is not None:
-        heads, narrow = sizes[0], sizes[0] * sizes[1]
-        pad(ds, n, heads, 0)
-        _add_score_part(
-            scores, ds, others, j, lo, n, transpose, perm, nodes, weight, pairs, sizes, options,
-            scratch, tile,
-        )  # fmt: skip
-        sum_pairs(sums, U(0), ds, n, heads, tile[0])
-        _add_weight_half(
-            grad_weight, U(task), scores, nodes[1], j * narrow, narrow, options[1], pairs[2]
-        )
-        _multiply(scores, weight, narrow)
 
 
 @inlined

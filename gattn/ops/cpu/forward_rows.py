@@ -23,16 +23,6 @@ U = np.uint64
 
 
 @inlined
-def _aggregate(total, weights, lo, n, graph, nodes, pairs, sizes, scratch):
-    """`total[h] += sum_e weights[e, h] (value[e, h] + features of the pair)`."""
-    heads, _, width, count, _ = sizes
-    add_weighted(total, weights, nodes[2], graph[1], lo, n, heads, width)
-    _add_feature_values(
-        total, weights, pairs[4], pairs[5], graph[3], lo, n, count, heads, width, scratch
-    )
-
-
-@inlined
 def _add_feature_values(
     total, weights, features, pair_value, perm, lo, n, count, heads, width, scratch
 ):
@@ -54,12 +44,12 @@ def attend(
         saved: `peak, total, statistic`, `[R, H]` each; known already for long rows.
         partial: `[slots, H, D]`, sums of pieces of long rows.
     """
+    # The arguments themselves say what to compile: only these may be compared to None.
     plan, graph, nodes, pairs = borrowed((plan, graph, nodes, pairs))
-    weight = borrowed((weight,))[0]
-    given, out, saved, partial = borrowed((given, out, saved, partial))
+    weight, given, out, masses, partial = borrowed((weight, given, out, saved, partial))
     segments, tasks = plan
     heads, channels, width, count, _ = sizes
-    size = heads * width
+    size, normalizer = heads * width, options[0]
     scores = np.empty(U(PIECE + TILE) * heads, out.dtype)
     tile = np.empty((2, U(TILE) * heads), out.dtype)
     sums = np.empty(size, out.dtype)
@@ -68,13 +58,22 @@ def attend(
         slot = segments[segment, 4]
         for r in range(U(segments[segment, 0]), U(segments[segment, 1])):
             lo, n = bounds(segments, segment, graph[0], r)
-            _weights(
-                scores, given, r, lo, n, slot, graph, nodes, weight, pairs, sizes, options, saved,
-                scratch, tile,
-            )  # fmt: skip
+            if saved is None:
+                read(scores, given, lo * heads, n * heads)
+            else:
+                score(scores, r, lo, n, graph, nodes, weight, pairs, sizes, options, scratch, tile)
+                mask_unselected(scores, normalizer, graph[5], lo, n, heads)
+                if normalizer != SIGMOID and slot < 0:
+                    _normalize(scores, masses, r * heads, n, heads, tile[0])
+                else:
+                    weigh(scores, n, heads, normalizer, masses[0], masses[1], r * heads, tile[0])
+                choose(scores, normalizer, graph[5], lo, n, heads)
             drop(scores, options[3], graph[1], graph[4], r, lo, n, heads)
             clear(sums, size)
-            _aggregate(sums, scores, lo, n, graph, nodes, pairs, sizes, scratch)
+            add_weighted(sums, scores, nodes[2], graph[1], lo, n, heads, width)
+            _add_feature_values(
+                sums, scores, pairs[4], pairs[5], graph[3], lo, n, count, heads, width, scratch
+            )
             if slot < 0:
                 for k in range(size):
                     out[r * size + k] = sums[k]
@@ -84,26 +83,14 @@ def attend(
 
 
 @inlined
-def _weights(
-    scores, given, r, lo, n, slot, graph, nodes, weight, pairs, sizes, options, saved, scratch, tile
-):
-    """The weights of a row or a piece of one: given, or made, with the statistic."""
-    heads, normalizer = sizes[0], options[0]
-    if saved is None:
-        read(scores, given, lo * heads, n * heads)
-    else:
-        peak, total, row_statistic = saved
-        score(scores, r, lo, n, graph, nodes, weight, pairs, sizes, options, scratch, tile)
-        mask_unselected(scores, normalizer, graph[5], lo, n, heads)
-        if normalizer != SIGMOID and slot < 0:
-            peaks(peak, r * heads, scores, n, heads, tile[0])
-            exponentials(scores, n, heads, peak, r * heads, tile[0])
-            sum_pairs(total, r * heads, scores, n, heads, tile[0])
-            divide(scores, n, heads, total, r * heads, tile[0])
-            log_sum(peak, total, row_statistic, r * heads, heads)
-        else:
-            weigh(scores, n, heads, normalizer, peak, total, r * heads, tile[0])
-        choose(scores, normalizer, graph[5], lo, n, heads)
+def _normalize(scores, masses, start, n, heads, tile):
+    """Scores of a whole row to weights, in place, and the statistic."""
+    peak, total, row_statistic = masses
+    peaks(peak, start, scores, n, heads, tile)
+    exponentials(scores, n, heads, peak, start, tile)
+    sum_pairs(total, start, scores, n, heads, tile)
+    divide(scores, n, heads, total, start, tile)
+    log_sum(peak, total, row_statistic, start, heads)
 
 
 @piece

@@ -47,7 +47,13 @@ def _mass_of_long_rows(plan: Plan, args: Arguments, saved: tuple[np.ndarray, ...
         partial,
     )
     pool.run(
-        forward_rows.merge_mass, range(len(plan.long_rows)), args.parallel, plan.long_rows, partial, heads, saved
+        forward_rows.merge_mass,
+        range(len(plan.long_rows)),
+        args.parallel,
+        plan.long_rows,
+        partial,
+        heads,
+        saved,
     )
 
 

@@ -78,8 +78,8 @@ def _add_feature_products(
 
 @inlined
 def _additive_scores(
-    out, left, start, right, weight, features, pair_weight, col, perm, lo, n, count, heads, channels,
-    slope, scratch, tile,
+    out, left, start, right, weight, features, pair_weight, col, perm, lo, n, count, heads,
+    channels, slope, scratch, tile,
 ):  # fmt: skip
     if weight is None:
         return

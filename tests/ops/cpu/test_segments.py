@@ -1,6 +1,6 @@
 """Rows too long for one piece: hubs of targets and of sources, in any order, masked or not."""
 
-from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -165,7 +165,7 @@ def test_a_plan_covers_every_row_and_pair_once_and_in_order(sizes):
             rows[row].append((int(rowptr[row]), int(rowptr[row + 1])))
     for row, pieces in enumerate(rows):
         assert pieces[0][0] == rowptr[row] and pieces[-1][1] == rowptr[row + 1]
-        assert all(a[1] == b[0] for a, b in zip(pieces, pieces[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in pairwise(pieces))
     assert [slot for slot, _ in slots] == list(range(plan.num_slots))
     for row, low, high in plan.long_rows.tolist():
         assert sizes[row] > PIECE and [r for _, r in slots[low:high]] == [row] * (high - low)
