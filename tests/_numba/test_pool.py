@@ -154,11 +154,12 @@ class Graphs(Dataset):
         torch.set_num_threads(1)
         edges = (self.edges + index) % 50
         ball = gattn.k_hop(edges[:, :60], 2, 50)
+        pairs = ball.edge_index()  # torch's own threads do not survive a fork
         alone = attended(edges)
         torch.set_num_threads(2)
         together = attended(edges)
         assert pool._threads.executor is not None
-        return *alone, *together, ball.edge_index()
+        return *alone, *together, pairs
 
 
 # Python 3.12 warns of a fork beside threads; that it works is what is tested.

@@ -67,8 +67,10 @@ def test_an_edge_out_of_range_is_refused(ends):
     assert sort.compressed_rows(source, target, (5, 7)) is None
 
 
-def test_hops_only_where_they_are_wanted():
+def test_the_order_of_the_edges_and_hops_only_where_they_are_wanted():
     edges = random_edges(40, 7, 7)
-    assert sort.compressed_rows(*edges, (7, 7), hops=False)[3].size == 0
-    _, col, _, hop = sort.compressed_rows(*edges, (7, 7))
-    assert set(hop.tolist()) == {0, 1} and len(hop) == len(col)
+    rowptr, col, perm, hop = sort.compressed_rows(*edges, (7, 7))
+    assert set(hop.tolist()) == {0, 1} and len(hop) == len(perm) == len(col)
+    without = sort.compressed_rows(*edges, (7, 7), per_pair=False)
+    assert np.array_equal(without[0], rowptr) and np.array_equal(without[1], col)
+    assert without[2].size == without[3].size == 0

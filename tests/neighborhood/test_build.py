@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 
 import gattn
 from gattn.neighborhood import _compress
-from gattn.neighborhood.build import with_loops
+from gattn.neighborhood.build import one_hop
 from gattn.testing import graphs
 
 EDGES = torch.tensor([[3, 0, 1, 1, 2, 1], [1, 1, 0, 1, 0, 0]])
@@ -286,9 +286,9 @@ def test_a_pyg_data_object_moves_its_neighborhood():
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=30),
     st.sampled_from([0, 1, 3, 5]),
 )
-def test_with_loops_drops_the_old_and_puts_one_for_each_node_at_the_end(edges, loops):
+def test_loops_of_a_builder_drop_the_old_and_puts_one_for_each_node_at_the_end(edges, loops):
     edge_index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).t()
-    found = with_loops(edge_index, (7, 5), loops)
+    found = one_hop(edge_index, (7, 5), loops)
     others = edge_index[:, edge_index[0] != edge_index[1]]
     expected = torch.cat([others, torch.arange(loops).expand(2, -1)], dim=1)
     assert torch.equal(found.edge_index(), expected)
@@ -305,7 +305,7 @@ def test_counting_and_sorting_build_the_same(edges):
     calls = (
         lambda: gattn.from_edge_index(edge_index, (7, 5)),
         lambda: gattn.from_edge_index(edge_index, 7),
-        lambda: with_loops(edge_index, (7, 5), 4),
+        lambda: one_hop(edge_index, (7, 5), 4),
     )
     for call in calls:
         counted = call()
@@ -320,6 +320,21 @@ def test_counting_and_sorting_build_the_same(edges):
         assert repr(counted) == repr(ordered)
 
 
+@pytest.mark.parametrize("loops", [None, 4])
+def test_a_builder_may_forget_the_order_of_the_edges(loops):
+    edges = torch.randint(0, 5, (2, 40), generator=torch.Generator().manual_seed(0))
+    expected = one_hop(edges, (5, 5), loops)
+    for counted in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not counted:
+                patch.setattr(_compress, "_counts", lambda tensor: False)
+            found = one_hop(edges, (5, 5), loops, per_pair=False)
+        assert found.perm is None and found.hop is None and found.num_hops is None
+        assert torch.equal(found.rowptr, expected.rowptr) and torch.equal(found.col, expected.col)
+        for name in ("rowptr", "col", "perm"):
+            assert torch.equal(getattr(found.transpose, name), getattr(expected.transpose, name))
+
+
 @pytest.mark.parametrize(
     ("edges", "sizes", "message"),
     [
@@ -328,9 +343,9 @@ def test_counting_and_sorting_build_the_same(edges):
         (EDGES - 1, (4, 4), "found the index -1"),
     ],
 )
-def test_with_loops_names_what_is_wrong(edges, sizes, message):
+def test_one_hop_with_loops_names_what_is_wrong(edges, sizes, message):
     with pytest.raises(IndexError, match=message):
-        with_loops(edges, sizes, min(sizes))
+        one_hop(edges, sizes, min(sizes))
 
 
 def test_edges_of_any_layout_are_counted_alike():

@@ -12,7 +12,7 @@ from torch_geometric.nn.dense.linear import Linear
 from gattn.forms import Additive
 from gattn.functional import form_weights
 from gattn.nn.conv import edges, handover, nodes
-from gattn.nn.conv.projection import projected
+from gattn.nn.conv.projection import can_project, projected, projected_twice
 
 
 class GATConv(pyg.GATConv):
@@ -86,7 +86,7 @@ class GATConv(pyg.GATConv):
         options = self._edge_options(features)
         dtype = torch.promote_types(value.dtype, self.att_src.dtype)
         out = nodes.attended(self, form, value, around, **options).to(dtype)
-        out = nodes.plus(nodes.merged(self, out), residual, self.bias)
+        out = nodes.merged(self, out, residual, self.bias)
         if not return_attention_weights:
             return out
         return out, edges.with_weights(edge_index, form_weights(form, around, **options).to(dtype))
@@ -112,11 +112,17 @@ class GATConv(pyg.GATConv):
         if self.lin is not None:
             lin_source = lin_target = self.lin
         assert lin_source is not None and lin_target is not None
+        same = target is source and lin_target is lin_source
+        if same and _is_foldable(lin_source, self.att_src) and can_project(lin_source, source):
+            folded = [_folded(lin_source, att) for att in (self.att_src, self.att_dst)]
+            value, logits = projected_twice(lin_source, source, torch.cat(folded, dim=1))
+            right, left = logits[..., None].chunk(2, dim=1)
+            return nodes.heads_of(self, value), right, left
         value = nodes.heads_of(self, projected(lin_source, source))
         right = _logits(lin_source, source, self.att_src, value)
         if target is None:
             return value, right, None
-        known = value if target is source and lin_target is lin_source else None
+        known = value if same else None
         return value, right, _logits(lin_target, target, self.att_dst, known)
 
     def _form(self, left: Tensor | None, right: Tensor, num_targets: int) -> Additive:
@@ -149,10 +155,19 @@ class GATConv(pyg.GATConv):
 
 def _logits(lin: Linear, x: Tensor, att: Tensor, projected: Tensor | None) -> Tensor:
     """a^T W x for every head, `[N, H, 1]`, from the projection only where W is out of reach."""
-    if not handover.is_plain(lin) or lin.weight.dtype != att.dtype:
+    if not _is_foldable(lin, att):
         heads = lin(x).unflatten(-1, att.shape[1:]) if projected is None else projected
         return (heads * att).sum(-1, keepdim=True)
-    weight = edges.initialized(lin, x).weight.unflatten(0, att.shape[1:])
+    edges.initialized(lin, x)
     with torch.autocast(x.device.type, enabled=False):
-        folded = torch.einsum("hci,hc->ih", weight, att[0])
+        folded = _folded(lin, att)
         return (x.to(folded.dtype) @ folded)[..., None]
+
+
+def _is_foldable(lin: Linear, att: Tensor) -> bool:
+    return handover.is_plain(lin) and lin.weight.dtype == att.dtype
+
+
+def _folded(lin: Linear, att: Tensor) -> Tensor:
+    """W^T a for every head, `[in, H]`."""
+    return torch.einsum("hci,hc->ih", lin.weight.unflatten(0, att.shape[1:]), att[0])

@@ -77,7 +77,7 @@ class GATv2Conv(pyg.GATv2Conv):
         options = self._edge_options(features)
         dtype = torch.promote_types(right.dtype, self.att.dtype)
         out = nodes.attended(self, form, None, around, **options).to(dtype)
-        out = nodes.plus(nodes.merged(self, out), residual, self.bias)
+        out = nodes.merged(self, out, residual, self.bias)
         if not return_attention_weights:
             return out
         return out, edges.with_weights(edge_index, form_weights(form, around, **options).to(dtype))

@@ -50,22 +50,24 @@ def attended(conv: Any, form: Form, value: Tensor | None, around: Sparse, **opti
     return attend_form(form, value, around, dropout=dropout, backend=conv.backend, **options)
 
 
-def merged(conv: Any, out: Tensor) -> Tensor:
-    """`[N, H, C]` to `[N, H * C]`, or to the mean over the heads, `[N, C]`."""
-    return out.flatten(1) if conv.concat else out.mean(dim=1)
+def merged(conv: Any, out: Tensor, *terms: Tensor | None) -> Tensor:
+    """`[N, H, C]` to `[N, H * C]`, or to the mean over the heads, `[N, C]`, and what is added.
 
-
-def plus(out: Tensor, *terms: Tensor | None) -> Tensor:
-    """The sum, without the terms that are not there; in the place of `out`, if it is fresh.
-
-    No backend of the drop-ins keeps the output for its backward, so it may be written to: fresh
-    memory for a tensor of this size costs more than the sum.
+    Args:
+        conv: the layer.
+        out: fresh from `attend`, and of no use to anybody else: terms are added in its place, since
+            fresh memory for a tensor of this size takes longer than the sum. (No backend of the
+            drop-ins keeps it for its backward. A view in place would be copied in the backward,
+            so the terms take the shape of `out`.)
+        terms: of the shape of the result, or `None`.
     """
+    out = out if conv.concat else out.mean(dim=1)
     for term in terms:
         if term is not None:
+            term = term.unflatten(-1, out.shape[1:]) if conv.concat else term
             same = torch.promote_types(out.dtype, term.dtype) == out.dtype
             out = out.add_(term) if same and _is_eager() else out + term
-    return out
+    return out.flatten(1) if conv.concat else out
 
 
 def _is_eager() -> bool:

@@ -72,7 +72,7 @@ class TransformerConv(pyg.TransformerConv):
         score, mixed = self._edge_options(features)
         dtype = _softmax_dtype(value)
         out = nodes.attended(self, form, value, around, **score, **mixed).to(dtype)
-        out = self._rooted(nodes.merged(self, out), target)
+        out = self._rooted(out, target)
         if not isinstance(return_attention_weights, bool):
             return out
         weights = form_weights(form, around, **score).to(dtype)
@@ -96,10 +96,11 @@ class TransformerConv(pyg.TransformerConv):
 
     def _rooted(self, out: Tensor, target: Tensor) -> Tensor:
         if not self.root_weight:
-            return out
+            return nodes.merged(self, out)
         root = projected(self.lin_skip, target)
         if self.lin_beta is None:
-            return nodes.plus(out, root)
+            return nodes.merged(self, out, root)
+        out = nodes.merged(self, out)
         gate = self.lin_beta(torch.cat([out, root, out - root], dim=-1)).sigmoid()
         return gate * root + (1 - gate) * out
 
