@@ -58,7 +58,8 @@ def stored_one_hop(
     if not isinstance(structure, EdgeIndex) or torch.compiler.is_compiling():
         return one_hop(plain_edge_index(structure), sizes, loops, per_pair)
     kept = _stored.setdefault(structure, {})
-    key = sizes, loops, per_pair, structure._version
+    # The wrapper and the tensor in it count their changes apart.
+    key = sizes, loops, per_pair, structure._version, structure.as_tensor()._version
     if key not in kept:
         kept[key] = one_hop(plain_edge_index(structure), sizes, loops, per_pair)
     return kept[key]

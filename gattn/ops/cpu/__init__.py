@@ -26,6 +26,8 @@ def reasons(problem: Problem) -> list[str]:
     found = [] if _MISSING is None else [_MISSING]
     if problem.neighborhood.device.type != "cpu":
         found.append(f"the device is {problem.neighborhood.device}, not cpu")
+    if problem.heads == 0:
+        found.append("there are no heads")
     if isinstance(problem.form, Given):
         found.append("the form is Given, which only PyTorch can compute")
     if not torch.compiler.is_compiling() and _is_transformed():

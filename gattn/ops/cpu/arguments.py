@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class Arguments:
         transpose: `rowptr, col, query, perm`.
         nodes: `left, right, value, source_bias, target_bias`.
         weight: `[H * C]` or `None`.
-        pairs: `hop_bias, pair_bias, features, pair_weight, value_features, pair_value`.
+        pairs: `hop_bias, pair_bias, features, pair_weight, pair_value`.
         sizes: `H, C, D, F, groups`.
         options: `normalizer, slope, scale, dropout`.
         parallel: whether the work is worth more than one thread.
@@ -49,6 +49,12 @@ class Arguments:
     def common(self) -> tuple[Any, ...]:
         """Nodes, weight, pairs, sizes and options: how they stand in every kernel."""
         return self.nodes, self.weight, self.pairs, self.sizes, self.options
+
+    def without_score(self) -> Arguments:
+        """The same for a half that has the weights: compiled once for all forms."""
+        # Whatever made the weights is done: none is selected again.
+        options = SOFTMAX, self.nodes[0].dtype.type(0), None, self.options[3]
+        return replace(self, weight=None, options=options)
 
     @classmethod
     def of(
@@ -98,12 +104,16 @@ def flat_or_empty(tensor: Tensor | None, dtype: torch.dtype) -> np.ndarray:
 
 
 def _pairs(inputs: Inputs, dtype: torch.dtype) -> tuple[Any, ...]:
-    """The arguments of the pairs; the features once for the score and once for the value."""
+    """The arguments of the pairs; all there or all not, so that few kernels are compiled."""
     biases = (flat_or_empty(bias, dtype) for bias in (inputs.hop_bias, inputs.pair_bias))
-    weights = inputs.pair_weight, inputs.pair_value
-    features = [None if weight is None else inputs.pair_features for weight in weights]
-    parts = features[0], weights[0], features[1], weights[1]
-    return *biases, *(flat(part, dtype) for part in parts)
+    if inputs.pair_features is None:
+        return *biases, None, None, None
+    pair_weight = inputs.pair_weight
+    if pair_weight is None:  # rare: features of the value alone
+        size = inputs.pair_features.shape[1], *inputs.left.shape[1:]
+        pair_weight = inputs.left.new_zeros(size)
+    features = flat(inputs.pair_features, dtype)
+    return *biases, features, flat(pair_weight, dtype), flat_or_empty(inputs.pair_value, dtype)
 
 
 def _options(inputs: Inputs, real: Any) -> tuple[Any, ...]:

@@ -61,7 +61,7 @@ def _slopes_and_pulls(
     one, start = slopes.dtype.type(1), r * heads * width
     dots(pulls, grad_out, start, nodes[2], col, lo, n, heads, width, one)
     _add_feature_pulls(
-        pulls, grad_out, start, pairs[4], pairs[5], perm, lo, n, count, heads, width, scratch
+        pulls, grad_out, start, pairs[2], pairs[4], perm, lo, n, count, heads, width, scratch
     )
     if saved is None:
         read(slopes, given, lo * heads, n * heads)
@@ -82,8 +82,9 @@ def _add_feature_pulls(
     pulls, grad_out, start, features, pair_value, perm, lo, n, count, heads, width, scratch
 ):
     if features is not None:
-        project(scratch, grad_out, start, pair_value, count, heads, width)
-        add_mixed(pulls, features, perm, scratch, lo, n, count, heads, pulls.dtype.type(1))
+        if pair_value.size:
+            project(scratch, grad_out, start, pair_value, count, heads, width)
+            add_mixed(pulls, features, perm, scratch, lo, n, count, heads, pulls.dtype.type(1))
 
 
 @inlined
@@ -114,7 +115,7 @@ def _add_row_gradients(
     """
     _, col, _, perm, _, _ = graph
     left, right, _, _, _ = nodes
-    _, _, features, pair_weight, _, _ = pairs
+    _, _, features, pair_weight, _ = pairs
     heads, channels, _, count, groups = sizes
     _, slope, scale, _ = options
     start, width = (r // groups) * heads * channels, heads * channels
@@ -247,12 +248,13 @@ def _add_value_gradients(
 ):  # fmt: skip
     """Gradients of the features of the pairs through the value, and of their projection."""
     if features is not None:
-        heads, _, width, count, _ = sizes
-        one, start = weights.dtype.type(1), r * heads * width
-        collect(scratch, weights, features, perm, lo, n, count, heads)
-        add_outer(grad_pair_value, scratch, grad_out, start, count, heads, width, one)
-        project(scratch, grad_out, start, pair_value, count, heads, width)
-        add_feature_gradients(grad_features, weights, perm, scratch, lo, n, count, heads, one)
+        if pair_value.size:
+            heads, _, width, count, _ = sizes
+            one, start = weights.dtype.type(1), r * heads * width
+            collect(scratch, weights, features, perm, lo, n, count, heads)
+            add_outer(grad_pair_value, scratch, grad_out, start, count, heads, width, one)
+            project(scratch, grad_out, start, pair_value, count, heads, width)
+            add_feature_gradients(grad_features, weights, perm, scratch, lo, n, count, heads, one)
 
 
 @kernel
@@ -330,7 +332,7 @@ def backward_rows(
                         sizes, options, score_or_weight, upstream, masses, scratch, tile,
                     )  # fmt: skip
                     _add_value_gradients(
-                        weights, r, lo, n, graph[3], pairs[4], pairs[5], sizes, upstream, grads[2],
+                        weights, r, lo, n, graph[3], pairs[2], pairs[4], sizes, upstream, grads[2],
                         grads[6][task], scratch,
                     )  # fmt: skip
                     _write(grads[8], lo * heads, pulls, n * heads)

@@ -53,7 +53,7 @@ def _add_score_part(
     """`[H * C]` gains the score's part of the gradient of the source's side."""
     _, _, query, places = transpose
     left, right, _, _, _ = nodes
-    _, _, features, pair_weight, _, _ = pairs
+    _, _, features, pair_weight, _ = pairs
     heads, channels, _, count, _ = sizes
     _, slope, scale, _ = options
     start = j * heads * channels

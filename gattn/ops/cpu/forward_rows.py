@@ -27,8 +27,9 @@ def _add_feature_values(
     total, weights, features, pair_value, perm, lo, n, count, heads, width, scratch
 ):
     if features is not None:
-        collect(scratch, weights, features, perm, lo, n, count, heads)
-        add_spread(total, scratch, pair_value, count, heads, width, total.dtype.type(1))
+        if pair_value.size:
+            collect(scratch, weights, features, perm, lo, n, count, heads)
+            add_spread(total, scratch, pair_value, count, heads, width, total.dtype.type(1))
 
 
 @kernel
@@ -72,7 +73,7 @@ def attend(
             clear(sums, size)
             add_weighted(sums, scores, nodes[2], graph[1], lo, n, heads, width)
             _add_feature_values(
-                sums, scores, pairs[4], pairs[5], graph[3], lo, n, count, heads, width, scratch
+                sums, scores, pairs[2], pairs[4], graph[3], lo, n, count, heads, width, scratch
             )
             if slot < 0:
                 for k in range(size):

@@ -25,7 +25,7 @@ def attend(inputs: Inputs) -> Outputs:
     args = Arguments.of(inputs, selected, ranks(inputs))
     plan = planned(args.graph[0])
     rows, heads = inputs.num_rows, inputs.left.shape[1]
-    peak, total, statistic = (torch.empty(rows, heads, dtype=args.dtype) for _ in range(3))
+    peak, total, statistic = (torch.zeros(rows, heads, dtype=args.dtype) for _ in range(3))
     saved = flat(peak, args.dtype), flat(total, args.dtype), flat(statistic, args.dtype)
     if plan.num_slots and inputs.normalizer != "sigmoid":
         _mass_of_long_rows(plan, args, saved)
@@ -186,7 +186,7 @@ def score_backward(inputs: Inputs, grad: Tensor, needs: list[bool]) -> list[Tens
 
 def aggregate(inputs: Inputs, weights: Tensor) -> Tensor:
     """Weighted sums of the values, `[R, H, D]`: `gattn::spmm`."""
-    args = Arguments.of(inputs, None, ranks(inputs))
+    args = Arguments.of(inputs, None, ranks(inputs)).without_score()
     given = flat(weights, args.dtype)
     return _summed(planned(args.graph[0]), args, given, None, inputs)
 
@@ -195,7 +195,7 @@ def aggregate_backward(
     inputs: Inputs, weights: Tensor, grad_out: Tensor, needs: list[bool]
 ) -> list[Tensor]:
     """The gradients of `gattn::spmm`, that of the weights `[E, H]` last."""
-    args = Arguments.of(inputs, None, ranks(inputs))
+    args = Arguments.of(inputs, None, ranks(inputs)).without_score()
     given, upstream = flat(weights, args.dtype), flat(grad_out, args.dtype)
     grad_weights = buffers.empty(*weights.shape, dtype=args.dtype)
     backward = Backward(inputs, args, needs, with_score=False)

@@ -8,7 +8,7 @@ of a tanh; features of the pairs; and what a half of the operator does not need.
 - graph: `rowptr, col, hop, perm, rank, selected`
 - nodes: `left, right, value, source_bias, target_bias`
 - weight: `[H, C]` of an `Additive`; `None` for a `Multiplicative`, whose scale is a number instead
-- pairs: `hop_bias, pair_bias, features, pair_weight, value_features, pair_value`
+- pairs: `hop_bias, pair_bias, features, pair_weight, pair_value`
 - sizes: `H, C, D, F, groups`
 - options: `normalizer, slope, scale, (threshold, keep, key)`, the last for the dropout
 """
@@ -35,7 +35,7 @@ def score(out, r, lo, n, graph, nodes, weight, pairs, sizes, options, scratch, t
     """
     _, col, hop, perm, _, _ = graph
     left, right, _, source_bias, target_bias = nodes
-    hop_bias, pair_bias, features, pair_weight, _, _ = pairs
+    hop_bias, pair_bias, features, pair_weight, _ = pairs
     heads, channels, _, count, groups = sizes
     _, slope, scale, _ = options
     query = r // groups

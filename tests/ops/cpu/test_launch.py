@@ -10,6 +10,7 @@ import gattn
 from gattn import testing
 from gattn.ops import cpu
 from gattn.ops.cpu import arguments, gradients, launch
+from gattn.ops.inputs import Inputs
 from gattn.testing import check_backend
 from tests.ops.cpu.subsets import keep_cases, main
 from tests.ops.cpu.test_segments import NODES, hub_edges
@@ -64,6 +65,14 @@ def test_memory_that_was_not_cleared_reaches_no_result_of_halves_and_blocks(
         ),
     )
     assert check_backend("cpu", dtype=torch.float64) == kept == 12
+
+
+@pytest.mark.parametrize("normalizer", ["Softmax()", "Sigmoid()", "TopK(k=2)", "Hard()"])
+def test_every_output_of_the_operator_is_written(normalizer, poisoned):
+    (case,) = [c for c in testing.cases() if c.name == f"Multiplicative, {normalizer}, bipartite"]
+    problem = case.build(case.leaves)
+    found = torch.ops.gattn.attend(*Inputs.of(problem, problem.neighborhood))
+    assert poisoned and not any(tensor.isnan().any() for tensor in found)
 
 
 def test_only_some_gradients_are_wanted():
