@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from gattn.benchmark.profile import markdown as profile_table
+from gattn.benchmark.table import markdown as bench_table
 from gattn.compare import read_rows
 from gattn.compare.paired import markdown, paired
 from gattn.compare.table import markdown as study_table
@@ -34,3 +36,9 @@ def test_the_demo_table():
     assert table_of(study_table(read_rows(RESULTS / "demo" / "trials.jsonl"))) in PAGE
     said = [line for line in (RESULTS / "demo" / "table.md").read_text().splitlines() if line]
     assert all(line in PAGE for line in said if line.startswith("- "))
+
+
+def test_the_benchmark_tables():
+    page = (RESULTS / "cpu.md").read_text()
+    assert table_of(bench_table(read_rows(RESULTS / "cpu.jsonl"))) in page
+    assert profile_table(read_rows(RESULTS / "cpu_profile.jsonl")) in page

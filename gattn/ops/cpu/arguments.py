@@ -16,7 +16,7 @@ from gattn.ops.philox import threshold
 _CODES = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "top_k": TOP_K, "hard": HARD}
 
 # Multiplications below which a second thread costs more than it brings.
-_SERIAL = 1 << 19
+_SERIAL = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
