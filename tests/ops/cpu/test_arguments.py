@@ -79,7 +79,9 @@ def test_more_graphs():
 
 def test_no_heads():
     leaves, run = product(GRAPH, 0, 3, 3)
-    assert run("cpu", *leaves).shape == (8, 0, 3)
+    assert run(None, *leaves).shape == (8, 0, 3)
+    with pytest.raises(ValueError, match="there are no heads"):
+        run("cpu", *leaves)
 
 
 def test_half_types_keep_their_dtype_and_are_computed_in_single():
