@@ -34,15 +34,29 @@ class _Threads:
         self.size = 0
         self.executor: ThreadPoolExecutor | None = None
 
-    def of_size(self, size: int) -> ThreadPoolExecutor:
-        """An executor of at least `size` threads."""
+    def submit(self, share: Callable[[], None], count: int) -> list[Future[None]]:
+        """Have `count` threads call `share`; fewer where there can be no more threads.
+
+        Under the lock, so that nobody replaces the executor between two of them.
+        """
+        futures: list[Future[None]] = []
         with self.lock:
-            if self.executor is None or self.size < size:
-                if self.executor is not None:
-                    self.executor.shutdown(wait=False)  # what was submitted still runs
-                self.executor = ThreadPoolExecutor(size, "gattn", initializer=_mark)
-                self.size = size
-            return self.executor
+            executor = self._of_size(count)
+            try:
+                for _ in range(count):
+                    futures.append(executor.submit(share))
+            except RuntimeError:  # the interpreter is shutting down: no new threads
+                pass
+        return futures
+
+    def _of_size(self, size: int) -> ThreadPoolExecutor:
+        """An executor of at least `size` threads."""
+        if self.executor is None or self.size < size:
+            if self.executor is not None:
+                self.executor.shutdown(wait=False)  # what was submitted still runs
+            self.executor = ThreadPoolExecutor(size, "gattn", initializer=_mark)
+            self.size = size
+        return self.executor
 
 
 _threads = _Threads()
@@ -84,12 +98,7 @@ def num_threads() -> int:
 
 
 def _together(share: Callable[[], None], threads: int) -> None:
-    futures: list[Future[None]] = []
-    try:
-        executor = _threads.of_size(threads - 1)
-        futures += [executor.submit(share) for _ in range(threads - 1)]
-    except RuntimeError:  # the interpreter is shutting down: no new threads
-        pass
+    futures = _threads.submit(share, threads - 1)
     try:
         share()
     finally:

@@ -52,6 +52,8 @@ def one_hop(
         TypeError, ValueError, IndexError: as `from_edge_index`.
     """
     source, target, sizes = checked_edges(edge_index, num_nodes)
+    if loops is not None and loops > min(sizes):
+        raise IndexError(f"size: found {loops} nodes with a loop, expected at most {min(sizes)}")
     rowptr, col, perm, hop = compressed_rows(source, target, sizes, loops, per_pair)
     if hop is not None and loops is None and isinstance(num_nodes, tuple):
         hop = torch.ones_like(hop)  # sources are other nodes than targets

@@ -55,14 +55,22 @@ def stored_one_hop(
         loops: as `gattn.neighborhood.build.one_hop`, and so is the last.
         per_pair: whether the order of the edges matters.
     """
-    if not isinstance(structure, EdgeIndex) or torch.compiler.is_compiling():
+    if not isinstance(structure, EdgeIndex) or not _counts_changes(structure):
         return one_hop(plain_edge_index(structure), sizes, loops, per_pair)
-    kept = _stored.setdefault(structure, {})
     # The wrapper and the tensor in it count their changes apart.
-    key = sizes, loops, per_pair, structure._version, structure.as_tensor()._version
+    version = structure._version, structure.as_tensor()._version
+    if _stored.get(structure, (None,))[0] != version:
+        _stored[structure] = version, {}
+    kept, key = _stored[structure][1], (sizes, loops, per_pair)
     if key not in kept:
         kept[key] = one_hop(plain_edge_index(structure), sizes, loops, per_pair)
     return kept[key]
+
+
+def _counts_changes(edges: EdgeIndex) -> bool:
+    """An inference tensor does not, and what is compiled must not depend on it."""
+    inference = edges.is_inference() or edges.as_tensor().is_inference()
+    return not torch.compiler.is_compiling() and not inference
 
 
 def plain_edge_index(structure: Any) -> Tensor:

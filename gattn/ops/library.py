@@ -152,12 +152,22 @@ def _in_place(grads: Sequence[Tensor | None], needs: Sequence[bool], rest: int) 
     return (*[None] * _FIRST, *found, *[None] * after)
 
 
+def needs_plain_torch(grad: Tensor | None) -> bool:
+    """The gradient is to be differentiated (`create_graph`), or is one of many at once (`vmap`)."""
+    return torch.is_grad_enabled() or (grad is not None and _is_batched(grad))
+
+
+def _is_batched(tensor: Tensor) -> bool:
+    of = torch._C._functorch  # type: ignore[attr-defined]
+    return of.is_batchedtensor(tensor) or of.is_legacy_batchedtensor(tensor)
+
+
 def _attend_gradients(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     inputs, (peak, total, selected) = _kept(ctx)
     needs, (grad_out, grad_statistic) = _needs(ctx), grads[:2]
     if grad_out is None:
         grad_out = inputs.values.new_zeros(inputs.num_rows, *inputs.values.shape[1:])
-    if torch.is_grad_enabled():  # create_graph=True
+    if needs_plain_torch(grad_out) or needs_plain_torch(grad_statistic):
         found = _through_reference(inputs, needs, _attended, (grad_out, grad_statistic))
         return _in_place(found, needs, 0)
     saved = peak, total, selected
@@ -170,7 +180,7 @@ def _sddmm_gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
     needs = _needs(ctx, without=_OF_VALUES)
     if grad is None:
         return (None,) * _COUNT
-    if torch.is_grad_enabled():
+    if needs_plain_torch(grad):
         return _in_place(_through_reference(inputs, needs, _scored, (grad,)), needs, 0)
     found = torch.ops.gattn.sddmm_backward(*inputs, grad, needs)
     return _in_place(found, needs, 0)
@@ -184,7 +194,7 @@ def _spmm_gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
     needs, needs_weights = _needs(ctx, without=others), bool(ctx.needs_input_grad[_COUNT])
     if grad is None:
         return (None,) * (_COUNT + 1)
-    if torch.is_grad_enabled():
+    if needs_plain_torch(grad):
         more = [*needs, needs_weights]
         *found, grad_weights = _through_reference(inputs, more, _aggregated, (grad,), weights)
     else:
@@ -222,6 +232,17 @@ def _through_reference(
     *more: Tensor,
 ) -> list[Tensor | None]:
     """Gradients that are differentiable themselves."""
+    with torch.enable_grad():
+        return _differentiated(inputs, needs, compute, upstream, *more)
+
+
+def _differentiated(
+    inputs: Inputs,
+    needs: Sequence[bool],
+    compute: Callable[..., tuple[Tensor | None, ...]],
+    upstream: Sequence[Tensor | None],
+    *more: Tensor,
+) -> list[Tensor | None]:
     # An alias of each: the same tensor may stand in two places, with a gradient for each.
     aliases = [None if t is None else t.view_as(t) for t in (*inputs.differentiable, *more)]
     ours = dict(zip(DIFFERENTIABLE, aliases, strict=False))

@@ -92,10 +92,18 @@ def gat_reasons(conv: Any, edge_index: Any, wants_weights: Any) -> list[str]:
 
 def is_plain(lin: nn.Module) -> bool:
     """`lin` does nothing but multiply by its weight, so that the weight can be used without it."""
-    kinds = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
-    hooks = sum(len(getattr(lin, f"_{kind}")) for kind in kinds)
+    return type(lin) is Linear and lin.bias is None and is_untouched(lin)
+
+
+_KINDS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
+
+
+def is_untouched(lin: nn.Module) -> bool:
+    """Nobody listens to calls of `lin` or of all modules, and its forward is that of its class."""
+    hooks = sum(len(getattr(lin, f"_{kind}")) for kind in _KINDS)
     lazy = int(hasattr(lin, "_hook"))  # a lazy weight is initialised by a hook of its own
-    return type(lin) is Linear and lin.bias is None and hooks == lazy
+    everywhere = any(getattr(nn.modules.module, f"_global_{kind}") for kind in _KINDS)
+    return hooks == lazy and not everywhere and "forward" not in vars(lin)
 
 
 def _hooked(conv: MessagePassing, name: str) -> bool:

@@ -10,6 +10,8 @@ from torch.autograd import forward_ad
 from torch_geometric.nn.dense.linear import Linear
 
 from gattn._numba import buffers
+from gattn.nn.conv import handover
+from gattn.ops.library import needs_plain_torch
 
 _PLAIN = (Linear, nn.Linear)
 
@@ -40,9 +42,8 @@ def projected_twice(lin: nn.Module, x: Tensor, other: Tensor) -> tuple[Tensor, T
 
 def can_project(lin: nn.Module, x: Tensor) -> bool:
     """Whether `lin(x)` is known to be but a product of large ordinary tensors on the CPU."""
-    kinds = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
-    known = type(lin) in _PLAIN and not any(getattr(lin, f"_{kind}") for kind in kinds)
-    return known and _is_eager() and _fit(x, lin.weight)  # type: ignore[arg-type]
+    known = type(lin) in _PLAIN and type(lin.weight) is nn.Parameter
+    return known and handover.is_untouched(lin) and _is_eager() and _fit(x, lin.weight)  # type: ignore[arg-type]
 
 
 def _is_eager() -> bool:
@@ -89,7 +90,7 @@ class _Projected(torch.autograd.Function):
 def _grad_of_x(
     grad: Tensor, weight: Tensor, grad_other: Tensor | None, other: Tensor | None
 ) -> Tensor:
-    if torch.is_grad_enabled():  # to be differentiated again
+    if needs_plain_torch(grad):
         found = grad @ weight
         return found if grad_other is None or other is None else found + grad_other @ other.t()
     out = buffers.empty(grad.shape[0], weight.shape[1], dtype=grad.dtype)
