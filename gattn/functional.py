@@ -260,6 +260,8 @@ def _scored(score: Score | None, query: Tensor, key: Tensor) -> Form:
     """The form of query and key, both of which scores take on trust."""
     if score is not None and not isinstance(score, Score):
         found = f"the class {score.__name__}" if isinstance(score, type) else repr(score)
+        if isinstance(score, Form):
+            found = f"a {type(score).__name__}, which is a form (attend_form takes it)"
         raise TypeError(f"score: found {found}, expected a Score, such as ScaledDot()")
     _check.floating("query", query)
     _check.floating("key", key)

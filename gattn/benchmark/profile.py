@@ -55,6 +55,8 @@ def profile(rounds: int = 5) -> Iterator[Row]:
         for stage, seconds in _stages(model, rounds).items():
             moved = _bytes(layer, stage, inputs.num_pairs)
             yield {
+                "key": f"{layer.name}/{stage}",
+                "status": "ok",
                 "layer": layer.name,
                 "stage": stage,
                 "seconds": seconds,
