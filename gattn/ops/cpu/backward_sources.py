@@ -11,11 +11,10 @@ from gattn._numba.compile import inlined, kernel, piece
 from gattn.ops.cpu.backward_rows import plain_slopes
 from gattn.ops.cpu.elementary import borrowed, fetch
 from gattn.ops.cpu.features import place_of, shift
-from gattn.ops.cpu.products import add_slopes, add_weighted
+from gattn.ops.cpu.products import AHEAD, add_slopes, add_weighted
 from gattn.ops.cpu.tiles import TILE, clear, pad, sum_pairs
 
 U = np.uint64
-_AHEAD = U(16)
 
 
 @piece
@@ -36,7 +35,7 @@ def _take(weights, ds, handed, places, lo, n, heads, base):
     last = U(places.size - 1)
     width = heads + heads
     for e in range(n):
-        ahead = U(places[min(lo + e + _AHEAD, last)]) - base
+        ahead = U(places[min(lo + e + AHEAD, last)]) - base
         if ahead * width < U(handed.size):  # a place before the base wraps around to a huge one
             fetch(handed, ahead * width)
         place = (U(places[lo + e]) - base) * width

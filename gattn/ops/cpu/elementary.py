@@ -43,8 +43,8 @@ def fetch(context: Any, array: Any, index: Any) -> Any:
 def borrowed(context: Any, values: Any) -> Any:
     """A tuple with its arrays lent: the same arrays, without a count of who refers to them.
 
-    Every use of an array of a tuple counts a reference, in memory that all threads share; with it
-    two threads were no faster than one. The caller keeps the arrays alive.
+    Every use of an array of a tuple would count a reference, in memory that all threads share. The
+    caller keeps the arrays alive.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -5,7 +5,7 @@ and numbers of the pairs in a scratch array `[n, H]`. Tables are flat: node j ha
 `table[j * H * C : (j + 1) * H * C]`. Pairs are the outer loop and heads and channels the inner
 one, so that a gather reads a whole row of the table; several pairs are taken in one step, so that
 the accumulator is read and written less often. While a pair is at work, the row of the one
-`_AHEAD` pairs later is fetched.
+`AHEAD` pairs later is fetched.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from gattn._numba.compile import inlined, piece
 from gattn.ops.cpu.elementary import fetch, per_line, tanh
 
 U = np.uint64
-_AHEAD = U(16)
+AHEAD = U(16)
 
 
 @inlined
 def fetch_row(table, index, e, width):
-    """Ask for the table row of the pair that comes `_AHEAD` after e."""
-    place = U(index[min(e + _AHEAD, U(index.size - 1))]) * width
+    """Ask for the table row of the pair that comes `AHEAD` after e."""
+    place = U(index[min(e + AHEAD, U(index.size - 1))]) * width
     k = U(0)
     while k < width:
         fetch(table, place + k)
