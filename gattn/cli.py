@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 # What commands do imports PyG, which takes seconds: inside them, so that help is there at once.
 
 MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
-SCORES = "dot, scaled_dot, general, cosine, additive, gat, gatv2"
-NORMALIZERS = "softmax, sparsemax, entmax15, sigmoid, top4, top8, top16, hard"
+SCORES = (
+    "dot, scaled_dot, general, cosine, additive, gat, gatv2, distance, supergat_mx, supergat_sd, "
+    "mlp, tempered"
+)
+NORMALIZERS = "softmax, sparsemax, entmax15, sigmoid, tanh, top4, top8, top16, hard"
 TUNED = "[dim]\\[default: by model, see below][/dim]"
 USUAL = (
     "Defaults of the model attention: score scaled_dot, normalizer softmax, layers 2, hidden 32, "

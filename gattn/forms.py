@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gattn import _check
@@ -75,6 +76,12 @@ class Additive:
         """The vocabulary of activations is closed: kernels have one branch for each."""
         _check.one_of("activation", self.activation, ACTIVATIONS)
 
+    def activated(self, inner: Tensor) -> Tensor:
+        """The activation of a sum, in PyTorch."""
+        if self.activation == "tanh":
+            return torch.tanh(inner)
+        return torch.nn.functional.leaky_relu(inner, self.negative_slope)
+
 
 @dataclass(frozen=True, eq=False)
 class Given:
@@ -93,6 +100,16 @@ class Given:
     query: Tensor
     key: Tensor
     fn: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+    def checked(self, query: Tensor, key: Tensor, hop: Tensor | None) -> Tensor:
+        """`fn` of a block of pairs, `[P, H]`.
+
+        Raises:
+            TypeError, ValueError: it returns something else.
+        """
+        score = _check.floating("fn", self.fn(query, key, hop))
+        _check.shape("fn", score, query.shape[:2])
+        return score
 
     @property
     def left(self) -> Tensor:

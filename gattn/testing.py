@@ -331,9 +331,9 @@ def _check_gradients(
 def check_normalizer(normalizer: Normalizer) -> None:
     """A normaliser keeps the promises of `gattn.normalizers.Normalizer`.
 
-    Weights are not negative and finite, masked pairs and empty rows get 0, a row does not depend
-    on the others nor on the order of its pairs, huge scores do no harm, and weights and statistic
-    have their gradients (unless the normaliser is `straight_through`).
+    Weights are finite and not negative (unless the normaliser is `signed`), masked pairs and empty
+    rows get 0, a row does not depend on the others nor on the order of its pairs, huge scores do
+    no harm, and weights and statistic have their gradients (unless it is `straight_through`).
 
     Args:
         normalizer: the one to check.
@@ -348,7 +348,8 @@ def check_normalizer(normalizer: Normalizer) -> None:
     score[7, 0] = float("-inf")
     weights, statistic = normalizer.normalize(score, rows)
     name = str(normalizer)
-    assert torch.isfinite(weights).all() and (weights >= 0).all(), f"{name}: {weights}"
+    assert torch.isfinite(weights).all(), f"{name}: {weights}"
+    assert normalizer.signed or (weights >= 0).all(), f"{name}: a weight is negative: {weights}"
     assert (weights[score == float("-inf")] == 0).all(), f"{name}: a masked pair has weight"
     assert (statistic is not None) == normalizer.has_statistic, f"{name}: has_statistic is wrong"
     if statistic is not None:

@@ -17,11 +17,13 @@ _FLOOR = 1e-3
 
 
 def results(model: Model) -> dict[str, Tensor]:
-    """Return the output and the gradients of a model, by name."""
-    output = forward_backward(model)
-    grads = {name: leaf.grad for name, leaf in model.leaves.items() if leaf.grad is not None}
+    """Return the output and the gradients of a model, by name, in the layout that all share."""
+    found = {"output": forward_backward(model)}
+    for name, leaf in model.leaves.items():
+        if leaf.grad is not None:
+            found[f"gradient of {name}"] = leaf.grad
     clear(model)
-    return {"output": output, **{f"gradient of {name}": grad for name, grad in grads.items()}}
+    return {name: model.common(tensor) for name, tensor in found.items()}
 
 
 def disagreements(

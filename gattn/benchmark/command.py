@@ -32,22 +32,24 @@ def bench(
     problem: Annotated[
         list[str] | None,
         _what(
-            "cora, 50k, star (divided by the same on a ring), ball, regular, products.",
-            show_default="cora 50k star ball",
+            "cora, 50k, star (divided by the same on a ring), ball, regular, products; "
+            "of sequences full, causal, packed, window, window4k.",
+            show_default="cora 50k star ball full causal packed",
             **_NAMES,
         ),
     ] = None,
     provider: Annotated[
         list[str] | None,
         _what(
-            "pyg, pyg-compile, dgl, gattn, or gattn:BACKEND to force a backend.",
+            "pyg, pyg-compile, dgl, sdpa (torch's own attention, of sequences), gattn, or "
+            "gattn:BACKEND to force a backend.",
             show_default="those of each problem",
             **_NAMES,
         ),
     ] = None,
     layer: Annotated[
         list[str] | None,
-        _what("Such as GATConv-4x64 or attend-4x64.", show_default="all", **_NAMES),
+        _what("Such as GATConv-4x64 or attend-8x64.", show_default="all", **_NAMES),
     ] = None,
     passed: Annotated[
         list[str] | None,
@@ -84,7 +86,7 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Time layers of PyG, DGL and gattn in turns, measure their memory; print a table.
+    """Time layers of PyG, DGL, torch and gattn in turns, measure their memory; print a table.
 
     All have the same weights and inputs, and are not timed unless outputs and gradients agree.
     """

@@ -1,4 +1,4 @@
-"""Graphs to measure on, made from a seed: power laws of any size, a star, a ring.
+"""Graphs to measure on, made from a seed: power laws of any size, a star, a ring; sequences.
 
 Edges are sorted by source, then by target, as PyG's own datasets come.
 """
@@ -12,6 +12,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
+
+import gattn
 
 BLOCK = 1 << 22
 """Edges drawn at once: what is needed beside the edges themselves stays below 200 MB."""
@@ -84,3 +86,14 @@ def ring(num_nodes: int, num_edges: int) -> Graph:
     source = torch.arange(num_nodes).repeat_interleave(2)
     steps = torch.tensor([-1, 1]).repeat(num_nodes)
     return Graph(torch.stack([source, (source + steps) % num_nodes])[:, :num_edges], num_nodes)
+
+
+def sequences(count: int, shortest: int, longest: int, seed: int) -> gattn.Span:
+    """Return sequences packed one behind the other, each of which attends to all of itself.
+
+    Their lengths are spread evenly between the two bounds, so that every seed makes as many pairs;
+    the seed decides on the order.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    lengths = torch.linspace(shortest, longest, count).round().long()[order]
+    return gattn.full(ptr=torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))

@@ -9,18 +9,25 @@ import torch
 from torch import Tensor
 
 
+def _unchanged(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 @dataclass(frozen=True)
 class Model:
     """A layer of some library on the inputs of a problem, ready to run.
 
     Args:
-        forward: computes the output `[N, ...]`.
+        forward: computes the output, `[N, ...]` in the common layout.
         leaves: what gradients are taken of, by the names that all providers share: `x`, and the
-            parameters under PyG's names.
+            parameters under PyG's names; of `attend` query, key and value.
+        common: turns the output, and the gradient of a leaf, from the library's own layout into the
+            one that all providers share. It is for comparisons, and in no time.
     """
 
     forward: Callable[[], Tensor]
     leaves: Mapping[str, Tensor]
+    common: Callable[[Tensor], Tensor] = _unchanged
 
 
 def forward(model: Model) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is measured: graphs, the layers run on them, and the passes of a layer.
+"""What is measured: graphs and sequences, the layers run on them, and the passes of a layer.
 
 A new problem is one entry of `PROBLEMS`.
 """
@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 import gattn
-from gattn.benchmark.graphs import Graph, power_law, ring, star
+from gattn.benchmark.graphs import Graph, power_law, ring, sequences, star
+from gattn.neighborhood import Neighborhood
 
-MakeGraph = Callable[[int], Graph]
-"""A graph from a seed."""
+MakeGraph = Callable[[int], Graph | gattn.Span]
+"""A graph from a seed; or a `Span`, where the layers are `attend` on a sequence."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Layer:
         heads: H.
         channels: C, of each head.
         in_channels: features of a node.
+        hop_bias: whether `attend` adds a learnt number for each hop to the scores.
     """
 
     kind: str
     heads: int
     channels: int
     in_channels: int = 64
+    hop_bias: bool = False
 
     @property
     def name(self) -> str:
@@ -43,7 +46,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Problem:
-    """A graph, and what is run on it.
+    """A graph or a sequence, and what is run on it.
 
     Args:
         name: on the command line and in rows.
@@ -54,7 +57,7 @@ class Problem:
         providers: who runs it unless others are named.
         reference: the provider that the others have to agree with, and are divided by.
         passes: names of `PASSES`.
-        num_hops: of the neighbourhood that `attend` is given.
+        num_hops: of the neighbourhood that `attend` is given on a graph; a `Span` is one already.
         against: name of a problem: each provider is divided by itself there, not by the reference.
         alone: so large that one provider runs at a time, in a process of its own, and agreement is
             looked at on the tiny graph.
@@ -83,12 +86,13 @@ class Inputs:
         layer: what is run.
         structure: `edge_index` `[2, E]`; for `attend` a neighbourhood.
         num_nodes: N.
-        tensors: `x` `[N, in]`; for `attend` query, key, value `[N, H, C]` and the hop bias.
+        tensors: `x` `[N, in]`; for `attend` query, key, value `[N, H, C]`, and the hop bias
+            `[num_hops + 1, H]` if the layer has one.
         state: the `state_dict` of PyG's layer; empty for `attend`.
     """
 
     layer: Layer
-    structure: Tensor | gattn.Sparse
+    structure: Tensor | Neighborhood
     num_nodes: int
     tensors: Mapping[str, Tensor]
     state: Mapping[str, Tensor]
@@ -106,9 +110,9 @@ class Inputs:
 
 
 def make_inputs(
-    problem: Problem, layer: Layer, graph: Graph, seed: int, device: str = "cpu"
+    problem: Problem, layer: Layer, graph: Graph | gattn.Span, seed: int, device: str = "cpu"
 ) -> Inputs:
-    """Return the inputs of a layer on a graph, the same for the same seed.
+    """Return the inputs of a layer on a graph or a sequence, the same for the same seed.
 
     Args:
         problem: for its `num_hops`.
@@ -116,26 +120,42 @@ def make_inputs(
         graph: of the problem.
         seed: of features and weights.
         device: where they go.
+
+    Raises:
+        TypeError: the layer is PyG's, and the graph a `Span`.
     """
-    generator = torch.Generator().manual_seed(seed)
     if layer.kind == "attend":
-        ball = gattn.k_hop(graph.edge_index, problem.num_hops, graph.num_nodes).to(device)
-        tensors, state = _heads(layer, graph.num_nodes, problem.num_hops, generator), {}
-    else:
-        ball, state = graph.edge_index.to(device), _pyg_state(layer, seed)
-        tensors = {"x": torch.randn(graph.num_nodes, layer.in_channels, generator=generator)}
-    tensors, state = (
-        {name: tensor.to(device) for name, tensor in group.items()} for group in (tensors, state)
-    )
-    return Inputs(layer, ball, graph.num_nodes, tensors, state)
+        return _attend_inputs(layer, _around(problem, graph).to(device), seed)
+    if isinstance(graph, gattn.Span):
+        raise TypeError(f"graph: found {graph!r}, expected a Graph, which {layer.kind} runs on")
+    x = torch.randn(graph.num_nodes, layer.in_channels, generator=_generator(seed))
+    state = {name: weight.to(device) for name, weight in _pyg_state(layer, seed).items()}
+    edges = graph.edge_index.to(device)
+    return Inputs(layer, edges, graph.num_nodes, {"x": x.to(device)}, state)
 
 
-def _heads(
-    layer: Layer, num_nodes: int, num_hops: int, generator: torch.Generator
-) -> dict[str, Tensor]:
-    sizes = dict.fromkeys(("query", "key", "value"), (num_nodes, layer.heads, layer.channels))
-    shapes = {**sizes, "hop_bias": (num_hops + 1, layer.heads)}
-    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+def _around(problem: Problem, graph: Graph | gattn.Span) -> Neighborhood:
+    if isinstance(graph, gattn.Span):
+        return graph
+    return gattn.k_hop(graph.edge_index, problem.num_hops, graph.num_nodes)
+
+
+def _attend_inputs(layer: Layer, around: Neighborhood, seed: int) -> Inputs:
+    """Query, key and value of every node, and what is learnt for each hop."""
+    generator, num_nodes = _generator(seed), around.num_targets
+    heads = (num_nodes, layer.heads, layer.channels)
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("query", "key", "value"), heads)
+    if layer.hop_bias:
+        shapes["hop_bias"] = ((around.num_hops or 0) + 1, layer.heads)
+    tensors = {
+        name: torch.randn(shape, generator=generator).to(around.device)
+        for name, shape in shapes.items()
+    }
+    return Inputs(layer, around, num_nodes, tensors, {})
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def _pyg_state(layer: Layer, seed: int) -> dict[str, Tensor]:
@@ -152,6 +172,15 @@ _WIDE = tuple(Layer(kind, 4, 64) for kind in ("GATConv", "GATv2Conv", "Transform
 _GAT = Layer("GATConv", 4, 64)
 _QUICK = partial(power_law, 60, 240, 0.4)
 _LEAVES = 10**5
+
+
+def _sequence(
+    name: str, about: str, span: MakeGraph, quick: MakeGraph, usual: bool = True
+) -> Problem:
+    """`attend` on a `Span`, beside torch's own attention."""
+    layers, providers = (Layer("attend", 8, 64),), ("sdpa", "gattn")
+    return Problem(name, about, span, quick, layers, providers, reference="sdpa", usual=usual)
+
 
 _ALL = (
     Problem(
@@ -192,10 +221,42 @@ _ALL = (
         "power law: 5,000 nodes, 40,000 edges, everything within 2 hops",
         partial(power_law, 5_000, 40_000, 0.4),
         _QUICK,
-        (Layer("attend", 4, 64),),
+        (Layer("attend", 4, 64, hop_bias=True),),
         providers=("gattn:reference", "gattn:cpu", "gattn"),
         reference="gattn:reference",
         num_hops=2,
+    ),
+    _sequence(
+        "full",
+        "a sequence of 4,096, everyone attends to everyone",
+        lambda seed: gattn.full(4096),
+        lambda seed: gattn.full(40),
+    ),
+    _sequence(
+        "causal",
+        "a sequence of 4,096, everyone attends to all before",
+        lambda seed: gattn.window(4096, None, causal=True),
+        lambda seed: gattn.window(40, None, causal=True),
+    ),
+    _sequence(
+        "packed",
+        "64 sequences of 64 to 512, each attends to itself",
+        partial(sequences, 64, 64, 512),
+        partial(sequences, 5, 3, 15),
+    ),
+    _sequence(
+        "window",
+        "a sequence of 16,384, everyone attends to 128 on either side",
+        lambda seed: gattn.window(16_384, 128),
+        lambda seed: gattn.window(60, 4),
+        usual=False,
+    ),
+    _sequence(
+        "window4k",
+        "the same with 4,096, a quarter of the pairs",
+        lambda seed: gattn.window(4096, 128),
+        lambda seed: gattn.window(60, 4),
+        usual=False,
     ),
     Problem(
         "products",

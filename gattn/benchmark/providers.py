@@ -1,7 +1,7 @@
-"""Who is measured: PyG, PyG compiled, DGL, and gattn with any of its backends.
+"""Who is measured: PyG, PyG compiled, DGL, torch's attention, and gattn with any of its backends.
 
 A new provider is one entry of `PROVIDERS`: why it cannot run something, and how it is built. All
-take PyG's weights, so that all compute the same.
+take PyG's weights, or the same query, key and value, so that all compute the same.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 
 import gattn
 from gattn import _check as check
@@ -148,6 +149,46 @@ def _dgl(inputs: Inputs) -> Model:
     return Model(lambda: conv(graph, x).flatten(1), {"x": x, **leaves})
 
 
+def _sdpa_reasons(layer: Layer, device: torch.device) -> list[str]:
+    if layer.kind != "attend":
+        return [f"torch has no {layer.kind}"]
+    return ["torch's attention has no hop bias"] if layer.hop_bias else []
+
+
+def _sdpa(inputs: Inputs) -> Model:
+    """What torch has itself, on leaves that lie as it wants them, `[1, H, N, C]`."""
+    span = inputs.structure
+    if not isinstance(span, gattn.Span):
+        raise TypeError(f"structure: found {span!r}, expected a Span")
+    leaves = {
+        name: _leaf(tensor.transpose(0, 1)[None].contiguous())
+        for name, tensor in inputs.tensors.items()
+    }
+    query, key, value = (leaves[name] for name in ("query", "key", "value"))
+    attention = _torch_attention(span)
+    return Model(lambda: attention(query, key, value), leaves, lambda t: t[0].transpose(0, 1))
+
+
+def _torch_attention(span: gattn.Span) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """How one calls torch for the pairs of a span; a mask is made here, once."""
+    if span.kind == "full":
+        return scaled_dot_product_attention
+    if span.kind == "window" and span.causal and span.radius is None:
+        return partial(scaled_dot_product_attention, is_causal=True)
+    if span.kind == "packed":
+        lengths = span.start.unique_consecutive(return_counts=True)[1].tolist()
+        return partial(_one_by_one, lengths)
+    source = torch.arange(span.num_sources, device=span.device)
+    mask = (span.start[:, None] <= source) & (source < span.stop[:, None])
+    return partial(scaled_dot_product_attention, attn_mask=mask)
+
+
+def _one_by_one(lengths: list[int], query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Every sequence alone. To split costs nothing, its backward pass copies each gradient once."""
+    parts = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
+    return torch.cat([scaled_dot_product_attention(*part) for part in parts], dim=2)
+
+
 def _gattn_reasons(backend: str | None, layer: Layer, device: torch.device) -> list[str]:
     known = ", ".join(dispatch.BACKENDS)
     missing = backend is not None and backend not in dispatch.BACKENDS
@@ -168,12 +209,11 @@ def _gattn_model(backend: str | None, inputs: Inputs) -> Model:
 
 def _attend(backend: str | None, inputs: Inputs) -> Model:
     leaves = {name: _leaf(tensor) for name, tensor in inputs.tensors.items()}
-    query, key, value, hop_bias = (leaves[n] for n in ("query", "key", "value", "hop_bias"))
     around = inputs.structure
-    assert isinstance(around, gattn.Sparse)  # made so by make_inputs
-    return Model(
-        lambda: gattn.attend(query, key, value, around, hop_bias=hop_bias, backend=backend), leaves
-    )
+    assert not isinstance(around, Tensor)  # made so by make_inputs
+    query, key, value = (leaves[name] for name in ("query", "key", "value"))
+    options: Any = {"hop_bias": leaves.get("hop_bias"), "backend": backend}
+    return Model(lambda: gattn.attend(query, key, value, around, **options), leaves)
 
 
 def _gattn(backend: str | None = None) -> Provider:
@@ -185,6 +225,7 @@ _ALL = (
     Provider("pyg", _pyg_reasons, _pyg),
     Provider("pyg-compile", _compile_reasons, _compiled, per_shape=True),
     Provider("dgl", _dgl_reasons, _dgl),
+    Provider("sdpa", _sdpa_reasons, _sdpa),
     _gattn(),
 )
 

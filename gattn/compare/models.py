@@ -30,6 +30,11 @@ SCORES: dict[str, type[scores.Score]] = {
     "additive": scores.Additive,
     "gat": scores.GAT,
     "gatv2": scores.GATv2,
+    "distance": scores.Distance,
+    "supergat_mx": scores.SuperGATMX,
+    "supergat_sd": scores.SuperGATSD,
+    "mlp": scores.MLP,
+    "tempered": scores.Tempered,
 }
 
 NORMALIZERS: dict[str, Callable[[], normalizers.Normalizer]] = {
@@ -37,6 +42,7 @@ NORMALIZERS: dict[str, Callable[[], normalizers.Normalizer]] = {
     "sparsemax": normalizers.Sparsemax,
     "entmax15": normalizers.Entmax15,
     "sigmoid": normalizers.Sigmoid,
+    "tanh": normalizers.Tanh,
     "top4": partial(normalizers.TopK, 4),
     "top8": partial(normalizers.TopK, 8),
     "top16": partial(normalizers.TopK, 16),

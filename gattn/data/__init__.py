@@ -2,8 +2,10 @@
 
 Published files are looked for under `root`, in PyG's layout (`root/Cora/raw/ind.cora.x`), and
 downloaded there when they are missing. Files that are there are only read, so `root` may be
-read-only. `minesweeper`, `shell-majority` and `karate` need no file. The folder `datasets/` of the
-repository has a card for every name: source, licence, checksum, sizes, splits or recipe.
+read-only. `karate` comes with PyG and needs no file, nor do the generated tasks, whose answer is
+known: `minesweeper`, `shell-majority`, `dictionary-lookup`, `tree-neighbors-match`,
+`keyed-shell-lookup`, `max-retrieval`, `inner-lookup` and `cluster-lookup`. The folder `datasets/`
+of the repository has a card for every name: source, licence, checksum, sizes, splits or recipe.
 """
 
 from __future__ import annotations
@@ -17,12 +19,17 @@ from gattn.data.amazon_coauthor import amazon_coauthor
 from gattn.data.belief_propagation import Attainable as Attainable
 from gattn.data.belief_propagation import attainable_auc as attainable_auc
 from gattn.data.belief_propagation import mine_log_odds as mine_log_odds
+from gattn.data.bipartite import dictionary_lookup, max_retrieval
+from gattn.data.clusters import cluster_lookup
 from gattn.data.files import DatasetError as DatasetError
 from gattn.data.heterophilous import heterophilous
 from gattn.data.karate import karate
+from gattn.data.lookup import attainable_accuracy as attainable_accuracy
+from gattn.data.lookup import inner_lookup, keyed_shell_lookup
 from gattn.data.planetoid import planetoid
 from gattn.data.synthetic import minesweeper, shell_majority
 from gattn.data.task import Task as Task
+from gattn.data.trees import tree_neighbors_match
 
 _FROM_FILES: dict[str, Callable[..., Task]] = {
     "cora": partial(planetoid, "Cora"),
@@ -49,6 +56,12 @@ _WITHOUT_FILES: dict[str, Callable[..., Task]] = {
     "karate": karate,
     "minesweeper": minesweeper,
     "shell-majority": shell_majority,
+    "dictionary-lookup": dictionary_lookup,
+    "tree-neighbors-match": tree_neighbors_match,
+    "keyed-shell-lookup": keyed_shell_lookup,
+    "max-retrieval": max_retrieval,
+    "inner-lookup": inner_lookup,
+    "cluster-lookup": cluster_lookup,
 }
 
 NAMES: tuple[str, ...] = (*_FROM_FILES, *_WITHOUT_FILES)

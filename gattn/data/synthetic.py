@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from gattn.data.graphs import at_least, king_grid, stratified_masks, undirected
+from gattn.data.parts import HALVES, neighbors_of_regular, random_regular, shells
 from gattn.data.task import Task
 
 MINE_RATE = 0.2
@@ -14,8 +17,6 @@ MINE_RATE = 0.2
 
 MAX_COUNT = 5
 """The largest count that the features tell apart: 5 stands for 5 or more."""
-
-_HALVES = (0.5, 0.25)
 
 
 def minesweeper(size: int = 100, *, seed: int = 0, num_splits: int = 10) -> Task:
@@ -43,7 +44,7 @@ def minesweeper(size: int = 100, *, seed: int = 0, num_splits: int = 10) -> Task
     edge_index = king_grid(size)
     y = _chosen(rng, cells, round(MINE_RATE * cells)).long()
     x = _revealed(y, edge_index, unknown=_chosen(rng, cells, cells // 2))
-    train, val, test = stratified_masks(y, _HALVES, num_splits, rng)
+    train, val, test = stratified_masks(y, HALVES, num_splits, rng)
     return Task("minesweeper", x, edge_index, y, train, val, test, "roc_auc", num_classes=2)
 
 
@@ -89,7 +90,7 @@ def shell_majority(
     token = torch.from_numpy(rng.integers(num_tokens, size=num_nodes))
     x = torch.nn.functional.one_hot(token, num_tokens).float()
     y = _shell_counts(x, edge_index, num_hops).argmax(dim=1)
-    train, val, test = stratified_masks(y, _HALVES, num_splits, rng)
+    train, val, test = stratified_masks(y, HALVES, num_splits, rng)
     return Task("shell-majority", x, edge_index, y, train, val, test, "accuracy", num_tokens)
 
 
@@ -111,7 +112,7 @@ def _circle_or_regular(graph: str, num_nodes: int, degree: int, seed: int) -> Te
     if graph == "ring":
         return _circle(num_nodes, degree)
     if graph == "regular":
-        return _regular(num_nodes, degree, seed)
+        return random_regular(num_nodes, degree, seed)
     raise ValueError(f"graph: found {graph!r}, expected 'regular' or 'ring'")
 
 
@@ -125,34 +126,12 @@ def _circle(num_nodes: int, degree: int) -> Tensor:
     return undirected(torch.cat(ends, dim=1), num_nodes)
 
 
-def _regular(num_nodes: int, degree: int, seed: int) -> Tensor:
-    import networkx
-
-    if num_nodes * degree % 2 or degree >= num_nodes:
-        wanted = f"a number < num_nodes = {num_nodes} with an even product"
-        raise ValueError(f"degree: found {degree}, expected {wanted}")
-    edges = networkx.random_regular_graph(degree, num_nodes, seed=seed).edges
-    return undirected(torch.tensor(list(edges)).t(), num_nodes)
-
-
 def _shell_counts(x: Tensor, edge_index: Tensor, num_hops: int) -> Tensor:
     """`[N, F]`: the sum of `x` over the nodes at exactly `num_hops` hops in a regular graph."""
-    row, col = np.divmod(_shell(edge_index[1].view(len(x), -1).numpy(), num_hops), len(x))
+    outwards = shells(neighbors_of_regular(edge_index, len(x)))
+    row, col = np.divmod(next(islice(outwards, num_hops, None)), len(x))
     empty = len(x) - len(np.unique(row))
     if empty:
         found = f"{num_hops} with {empty} nodes that have no node at that distance"
         raise ValueError(f"num_hops: found {found}, expected a distance that every node reaches")
     return torch.zeros_like(x).index_add_(0, torch.from_numpy(row), x[torch.from_numpy(col)])
-
-
-def _shell(neighbors: np.ndarray, num_hops: int) -> np.ndarray:
-    """The pairs i * N + j with j at exactly `num_hops` hops of i; `neighbors` is `[N, degree]`."""
-    num_nodes = len(neighbors)
-    nearer, shell = np.empty(0, np.int64), np.arange(num_nodes) * (num_nodes + 1)
-    for _ in range(num_hops):
-        row, col = np.divmod(shell, num_nodes)
-        reached = np.unique(row[:, None] * num_nodes + neighbors[col])
-        # A neighbour of a node at distance k is at distance k - 1, k or k + 1.
-        seen = np.concatenate([nearer, shell])
-        nearer, shell = shell, np.setdiff1d(reached, seen, assume_unique=True)
-    return shell

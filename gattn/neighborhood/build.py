@@ -69,41 +69,66 @@ def one_hop(
     )
 
 
-def full(num_nodes: int | None = None, *, ptr: Tensor | None = None) -> Span:
+Ptr = Tensor | tuple[Tensor, Tensor]
+
+
+def full(num_nodes: int | tuple[int, int] | None = None, *, ptr: Ptr | None = None) -> Span:
     """Every node attends to every node, or to every node of its own graph.
 
     Args:
-        num_nodes: N, for one graph.
+        num_nodes: N, for one graph; or PyG's `size`, `(num_sources, num_targets)`, where targets
+            attend to other nodes than themselves (cross-attention).
         ptr: `[num_graphs + 1]` integers, for packed graphs: graph g owns the nodes
-            `ptr[g] : ptr[g + 1]` (`ptr` of a PyG batch).
+            `ptr[g] : ptr[g + 1]` (`ptr` of a PyG batch); or a pair of them,
+            `(ptr_source, ptr_target)`.
 
     Raises:
         TypeError: none or both of the arguments are given.
-        ValueError: `ptr` does not start at 0 or descends.
+        ValueError: `ptr` does not start at 0 or descends; the two of a pair have not as many
+            graphs.
     """
     if (num_nodes is None) == (ptr is None):
         raise TypeError("full: expected either num_nodes or ptr, found none or both")
     if ptr is not None:
         return _packed(ptr)
-    count = checked_count(num_nodes)
-    return Span(torch.zeros(count, dtype=torch.int64), torch.full((count,), count), count, "full")
+    sources, targets = num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)
+    count = checked_count(sources)
+    start = torch.zeros(checked_count(targets), dtype=torch.int64)
+    return Span(start, torch.full_like(start, count), count, "full")
 
 
-def _packed(ptr: Tensor) -> Span:
+def _packed(ptr: Ptr) -> Span:
+    sides = ptr if isinstance(ptr, tuple) else (ptr, ptr)
+    if len(sides) != 2:
+        raise ValueError(f"ptr: found {len(sides)} tensors, expected (ptr_source, ptr_target)")
+    source, target = (_checked_ptr(side) for side in sides)
+    if len(source) != len(target):
+        found = f"{len(source) - 1} graphs of sources and {len(target) - 1} of targets"
+        raise ValueError(f"ptr: found {found}, expected as many")
+    _check.same_device("ptr", target, source.device, "ptr_source")
+    count = checked_count(int(target[-1]))
+    start, stop = (
+        torch.repeat_interleave(bound, target.diff(), output_size=count)
+        for bound in (source[:-1], source[1:])
+    )
+    return Span(start, stop, checked_count(int(source[-1])), "packed")
+
+
+def _checked_ptr(ptr: Tensor) -> Tensor:
     _check.shape("ptr", _check.integers("ptr", ptr), ["num_graphs + 1"])
     ptr = ptr.long()
-    sizes = ptr.diff()
-    if ptr.numel() == 0 or int(ptr[0]) != 0 or bool((sizes < 0).any()):
+    if ptr.numel() == 0 or int(ptr[0]) != 0 or bool((ptr.diff() < 0).any()):
         raise ValueError("ptr: found a descent or a start other than 0, expected 0 <= ... <= N")
-    count = checked_count(int(ptr[-1]))
-    start, stop = (
-        torch.repeat_interleave(bound, sizes, output_size=count) for bound in (ptr[:-1], ptr[1:])
-    )
-    return Span(start, stop, count, "packed")
+    return ptr
 
 
 def window(
-    num_nodes: int, radius: int | None, causal: bool = False, *, signed: bool = False
+    num_nodes: int | None = None,
+    radius: int | None = None,
+    causal: bool = False,
+    *,
+    ptr: Tensor | None = None,
+    signed: bool = False,
 ) -> Span:
     """Every position of a sequence attends to the positions within `radius` of its own.
 
@@ -111,16 +136,22 @@ def window(
         num_nodes: N, the length of the sequence.
         radius: how far a position looks to either side, in positions; `None` = without limit.
         causal: look back only.
+        ptr: `[num_sequences + 1]` integers, for packed sequences, instead of `num_nodes`:
+            sequence s owns the positions `ptr[s] : ptr[s + 1]`.
         signed: let `hop` tell before from after: `j - i + radius` instead of `|i - j|`.
 
     Raises:
-        TypeError, ValueError: an argument is not a number of positions.
+        TypeError: none or both of `num_nodes` and `ptr` are given.
+        TypeError, ValueError: an argument is not a number of positions; or `ptr` descends.
     """
-    count = checked_count(num_nodes)
+    if (num_nodes is None) == (ptr is None):
+        raise TypeError("window: expected either num_nodes or ptr, found none or both")
     if radius is not None:
         _check.integer("radius", radius, 0, 2**31 - 1)
-    start, stop = ranges(count, radius, causal)
-    return Span(start, stop, count, "window", radius, causal, signed)
+    size = torch.tensor([checked_count(num_nodes)]) if ptr is None else _checked_ptr(ptr).diff()
+    start, stop = ranges(size, radius, causal)
+    kind = "window" if ptr is None else "packed_window"
+    return Span(start, stop, start.numel(), kind, radius, causal, signed)
 
 
 def checked_edges(

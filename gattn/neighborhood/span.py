@@ -90,12 +90,26 @@ class Span:
         """Backends trust `kind` without looking at the ranges again, so the two must agree."""
         if self.kind == "full":
             expected = torch.zeros_like(self.start), torch.full_like(self.stop, self.num_sources)
-        elif self.kind == "window":
-            expected = ranges(self.start.numel(), self.radius, self.causal, self.device)
+        elif self.is_window:
+            expected = self._windows()
         else:
             return
         if not (torch.equal(self.start, expected[0]) and torch.equal(self.stop, expected[1])):
             raise ValueError(f"kind: found ranges that are not those of {self.kind!r}")
+
+    def _windows(self) -> tuple[Tensor, Tensor]:
+        """Start and stop of the windows that these sequences have."""
+        whole = self.kind == "window"
+        first = self.start.new_zeros(1)[: self.num_rows] if whole else self.sequences()
+        size = torch.diff(first, append=first.new_tensor([self.num_rows]))
+        return ranges(size, self.radius, self.causal)
+
+    def sequences(self) -> Tensor:
+        """The first row of every sequence of a window, `[S]` int64."""
+        row = torch.arange(self.num_rows, device=self.device)
+        fresh = self.start == row
+        fresh[1:] &= self.stop[:-1] <= row[1:]
+        return fresh.nonzero()[:, 0]
 
     @property
     def num_rows(self) -> int:
@@ -156,15 +170,17 @@ class Span:
         rows = torch.arange(self.num_rows, device=self.device)
         row = torch.repeat_interleave(rows, rowptr.diff(), output_size=count)
         col = torch.arange(count, device=self.device) + (self.start - rowptr[:-1])[row]
-        return Sparse(
-            rowptr, col.int(), self.num_sources, self._hops(row, col), None, self.num_hops
-        )
+        hop = self.hops_of(col - row).to(torch.uint8) if self.is_window else None
+        return Sparse(rowptr, col.int(), self.num_sources, hop, None, self.num_hops)
 
-    def _hops(self, row: Tensor, col: Tensor) -> Tensor | None:
-        if not self.is_window:
-            return None
-        distance = col - row + (self.radius or 0) if self.signed else (row - col).abs()
-        return distance.clamp(max=MAX_HOPS + 1).to(torch.uint8)
+    def hops_of(self, ahead: Tensor) -> Tensor:
+        """The hops of pairs of a window, as they are counted.
+
+        Args:
+            ahead: position of the source minus that of the row, int64.
+        """
+        distance = ahead + (self.radius or 0) if self.signed else ahead.abs()
+        return distance.clamp(max=MAX_HOPS + 1)
 
     def __repr__(self) -> str:
         """Sizes only."""
@@ -172,11 +188,14 @@ class Span:
         return f"Span({self.kind}, targets={self.num_rows}, sources={self.num_sources}{window})"
 
 
-def ranges(
-    length: int, radius: int | None, causal: bool, device: torch.device | None = None
-) -> tuple[Tensor, Tensor]:
-    """Start and stop of every position's window in one sequence, `[N]` each."""
-    reach = length if radius is None else radius
-    position = torch.arange(length, device=device)
-    start = (position - reach).clamp(min=0)
-    return start, position + 1 if causal else (position + reach + 1).clamp(max=length)
+def ranges(size: Tensor, radius: int | None, causal: bool) -> tuple[Tensor, Tensor]:
+    """Start and stop of every position's window, `[N]` each, in sequences of `size` positions."""
+    ends = size.cumsum(0)
+    count = int(ends[-1]) if len(ends) else 0
+    begin, end = (
+        torch.repeat_interleave(bound, size, output_size=count) for bound in (ends - size, ends)
+    )
+    position = torch.arange(count, device=size.device)
+    reach = count if radius is None else radius
+    start = torch.maximum(position - reach, begin)
+    return start, position + 1 if causal else torch.minimum(position + reach + 1, end)

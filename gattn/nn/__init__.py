@@ -7,6 +7,8 @@ from gattn.nn.conv import TransformerConv as TransformerConv
 from gattn.nn.models import GAT as GAT
 from gattn.nn.models import AttentionBlock as AttentionBlock
 from gattn.nn.models import AttentionGNN as AttentionGNN
+from gattn.nn.position import Rotary as Rotary
+from gattn.nn.sequence import SequenceAttention as SequenceAttention
 
 __all__ = [
     "GAT",
@@ -15,5 +17,7 @@ __all__ = [
     "GATConv",
     "GATv2Conv",
     "GraphAttention",
+    "Rotary",
+    "SequenceAttention",
     "TransformerConv",
 ]

@@ -72,6 +72,9 @@ class Normalizer(ABC):
     straight_through: ClassVar[bool] = False
     """The gradient is, on purpose, not that of the weights."""
 
+    signed: ClassVar[bool] = False
+    """Weights may be negative."""
+
     @abstractmethod
     def normalize(self, score: Tensor, rows: Rows) -> tuple[Tensor, Tensor | None]:
         """Weights and statistic of every row.

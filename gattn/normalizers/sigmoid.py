@@ -1,4 +1,4 @@
-"""Sigmoid: every pair on its own."""
+"""Sigmoid and tanh: every pair on its own."""
 
 from __future__ import annotations
 
@@ -25,3 +25,23 @@ class Sigmoid(Normalizer):
     def normalize(self, score: Tensor, rows: Rows) -> tuple[Tensor, None]:
         """Weights `[E, H]`."""
         return torch.sigmoid(score), None
+
+
+@dataclass(frozen=True)
+class Tanh(Normalizer):
+    r"""Each pair weighed on its own between -1 and 1: a neighbour may be subtracted.
+
+    $$ w_{ij} = \tanh(s_{ij}) $$
+
+    There is no statistic. A masked pair has weight 0, as if its score were 0. FAGCN's propagation
+    is this with the score `GAT(..., negative_slope=1.0)`, values over the root of the source's
+    degree and outputs over that of the target's. (Bo et al., "Beyond Low-frequency Information in
+    Graph Convolutional Networks", 2021.)
+    """
+
+    has_statistic: ClassVar[bool] = False
+    signed: ClassVar[bool] = True
+
+    def normalize(self, score: Tensor, rows: Rows) -> tuple[Tensor, None]:
+        """Weights `[E, H]`."""
+        return torch.tanh(score.masked_fill(score == float("-inf"), 0.0)), None

@@ -10,7 +10,7 @@ from torch import Tensor
 from gattn import _check
 from gattn.ops.problem import Problem
 
-BACKENDS = ("sdpa", "cpu", "reference")
+BACKENDS = ("sdpa", "cpu", "blocks", "reference")
 """In the order of preference: the first without a reason against it computes."""
 
 
@@ -24,6 +24,8 @@ def load(name: str) -> ModuleType:
     # Import statements where they can be: torch.compile does not follow `import_module`.
     if name == "sdpa":
         from gattn.ops import sdpa as module
+    elif name == "blocks":
+        from gattn.ops import blocks as module
     elif name == "cpu":
         from gattn.ops import cpu as module
     elif name == "reference":

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gattn import _check
 from gattn.forms import Additive, Form, Given, Multiplicative
@@ -86,6 +87,14 @@ class Problem:
             if isinstance(part, Tensor):
                 found[sides.get(name, name)] = part
         return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def is_transformed() -> bool:
+    """Inside of forward-mode derivatives or `torch.func`, which need PyTorch's own operators."""
+    if torch.compiler.is_compiling():
+        return False
+    inside = torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
+    return inside or forward_ad._current_level >= 0
 
 
 def checked_form(form: object) -> Form:

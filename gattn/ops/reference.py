@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gattn import _check
 from gattn.forms import Additive, Form, Given
 from gattn.neighborhood import Neighborhood, Sparse
 from gattn.normalizers import Rows
@@ -116,25 +115,13 @@ def _form_scores(problem: Problem, pairs: Pairs, dtype: torch.dtype) -> Tensor:
         features = pairs.in_row_order(problem.pair_features).to(dtype)
         right = right + torch.einsum("ef,fhc->ehc", features, problem.pair_weight.to(dtype))
     if isinstance(form, Given):
-        return _given_scores(form, left, right, pairs.hop).to(dtype)
+        return form.checked(left, right, pairs.hop).to(dtype)
     if isinstance(form, Additive):
-        return (_activated(form, left + right) * form.weight.to(dtype)).sum(-1)
+        return (form.activated(left + right) * form.weight.to(dtype)).sum(-1)
     score = (left * right).sum(-1) * form.scale
     for bias, index in ((form.source_bias, pairs.source), (form.target_bias, pairs.query)):
         score = score if bias is None else score + bias.to(dtype)[index]
     return score
-
-
-def _given_scores(form: Given, left: Tensor, right: Tensor, hop: Tensor | None) -> Tensor:
-    score = _check.floating("fn", form.fn(left, right, hop))
-    _check.shape("fn", score, left.shape[:2])
-    return score
-
-
-def _activated(form: Additive, inner: Tensor) -> Tensor:
-    if form.activation == "tanh":
-        return torch.tanh(inner)
-    return torch.nn.functional.leaky_relu(inner, form.negative_slope)
 
 
 def spmm(weights: Tensor, problem: Problem, pairs: Pairs) -> Tensor:

@@ -1,4 +1,8 @@
-"""PyTorch's own attention, where it is exact: a softmax of products over a whole sequence.
+"""PyTorch's own attention, where it is exact: a softmax of products over spans.
+
+A whole sequence is one call, with torch's causal switch where it looks back only. Packed graphs
+are one call for each size, or torch's kernel for packed batches where there is one; a window is
+calls over short runs of rows, each with the sources in reach. Nothing is as wide as N x N.
 
 It is the documented exception among the backends: the autograd and the dropout stream are
 torch's, and there is no statistic.
@@ -6,6 +10,9 @@ torch's, and there is no statistic.
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -13,6 +20,10 @@ from gattn.forms import Multiplicative
 from gattn.neighborhood import Span
 from gattn.normalizers import Softmax
 from gattn.ops.problem import Problem
+from gattn.ops.tiling import Tile, assembled, stacked, tiles
+
+_PAIRS = 1 << 22
+"""Scores of one call over a window, all heads together: enough to keep every thread busy."""
 
 
 def reasons(problem: Problem) -> list[str]:
@@ -43,18 +54,103 @@ def _span_reasons(problem: Problem) -> list[str]:
     span = problem.neighborhood
     if not isinstance(span, Span):
         return ["the neighbourhood is Sparse, not Span"]
-    if span.num_sources == 0 or span.num_rows == 0:
+    empty = span.num_sources == 0 or span.num_rows == 0 or problem.heads == 0
+    if empty or (span.kind == "packed" and span.num_pairs == 0):
         return ["there is nothing to attend to"]
-    whole = span.kind == "full" or (span.kind == "window" and span.causal and span.radius is None)
-    return [] if whole else [f"{span!r} is neither full nor causal without a radius"]
+    return []
 
 
 def forward(problem: Problem) -> tuple[Tensor, None]:
     """Output `[N, H, D]` of every row; there is no statistic."""
     form, span = problem.form, problem.neighborhood
     assert isinstance(form, Multiplicative) and isinstance(span, Span)
-    query, key, value = (t.transpose(0, 1)[None] for t in (form.left, form.right, problem.values))
+    if span.kind == "full" or (span.kind == "window" and _is_causal(span)):
+        sides = form.left[None], form.right[None], problem.values[None]
+        return _called(problem, sides, None, _is_causal(span))[0], None
+    if _packed_on_gpu(problem, span):
+        return _varlen(problem, span), None
+    return _tiled(problem, span), None
+
+
+def _is_causal(span: Span) -> bool:
+    return span.causal and span.radius is None
+
+
+def _called(
+    problem: Problem, sides: tuple[Tensor, Tensor, Tensor], mask: Tensor | None, causal: bool
+) -> Tensor:
+    """Torch's attention of queries `[B, n, H, C]` on keys and values `[B, w, H, ...]`."""
+    assert isinstance(problem.form, Multiplicative)
+    query, key, value = (side.transpose(1, 2) for side in sides)
+    scale, dropout = problem.form.scale, problem.dropout
     out = scaled_dot_product_attention(
-        query, key, value, None, problem.dropout, is_causal=span.causal, scale=form.scale
+        query, key, value, mask, dropout, is_causal=causal, scale=scale
     )
-    return out[0].transpose(0, 1), None
+    return out.transpose(1, 2)
+
+
+def _tiled(problem: Problem, span: Span) -> Tensor:
+    """A call for each tile."""
+    budget = max(_PAIRS // problem.heads, 1)
+    cut = list(tiles(span, budget, split=False))
+    rows, sources = [tile.row for tile in cut], [tile.source for tile in cut]
+    sides = zip(
+        stacked(problem.form.left, rows),
+        stacked(problem.form.right, sources),
+        stacked(problem.values, sources),
+        strict=True,
+    )
+    parts = [
+        _called(problem, of_tile, *_masked(tile, span))
+        for tile, of_tile in zip(cut, sides, strict=True)
+    ]
+    return assembled(parts, rows, span.num_rows)
+
+
+def _masked(tile: Tile, span: Span) -> tuple[Tensor | None, bool]:
+    """The mask of a tile, and whether torch's causal switch says the same."""
+    return (None, True) if _is_causal(span) else (tile.band(span), False)
+
+
+def _packed_on_gpu(problem: Problem, span: Span) -> bool:
+    """Torch's kernel for packed batches: CUDA, half types, one width, a scaled dot, no dropout."""
+    query, value = problem.form.left, problem.values
+    if query.device.type != "cuda" or problem.dropout or span.is_window:
+        return False
+    if query.dtype not in (torch.float16, torch.bfloat16) or query.shape[2] != value.shape[2]:
+        return False
+    # Not every version of torch that has the kernel lets one choose the scale.
+    assert isinstance(problem.form, Multiplicative)
+    usual = math.isclose(problem.form.scale, query.shape[2] ** -0.5)
+    return usual and query.shape[2] % 8 == 0 and query.shape[2] <= 256 and _in_order(span)
+
+
+def _in_order(span: Span) -> bool:
+    """Sources belong to one graph each, graphs stand in the order of their rows, none between."""
+    start, stop = _ends(span)
+    follows = bool((start[1:] == stop[:-1]).all())
+    return follows and int(start[0]) == 0 and int(stop[-1]) == span.num_sources
+
+
+def _ends(span: Span) -> tuple[Tensor, Tensor]:
+    fresh = _fresh(span)
+    return span.start[fresh], span.stop[fresh]
+
+
+def _fresh(span: Span) -> Tensor:
+    """The rows with which a graph begins, `[N]` bool."""
+    changed = (span.start[1:] != span.start[:-1]) | (span.stop[1:] != span.stop[:-1])
+    return torch.cat([changed.new_ones(1), changed])
+
+
+def _varlen(problem: Problem, span: Span) -> Tensor:
+    """All graphs of a packed batch in one kernel."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    row = _fresh(span).nonzero()[:, 0]
+    rows = torch.cat([row, row.new_tensor([span.num_rows])]).int()
+    start, stop = _ends(span)
+    sources = torch.cat([start[:1], stop]).int()
+    longest = int(rows.diff().max()), int(sources.diff().max())
+    form = problem.form
+    return varlen_attn(form.left, form.right, problem.values, rows, sources, *longest)  # type: ignore[return-value]

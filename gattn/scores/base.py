@@ -37,6 +37,13 @@ class Score(nn.Module, ABC):
         """Draw the parameters anew; the default suits scores without parameters."""
 
 
+def positive(name: str, value: float) -> float:
+    """`value`, if it is above zero."""
+    if not value > 0:
+        raise ValueError(f"{name}: found {value}, expected a number > 0")
+    return value
+
+
 def wide(tensor: Tensor) -> Tensor:
     """`tensor` in float32 at least: a sum over channels may not fit a half type."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gattn.forms import Multiplicative
-from gattn.scores.base import Score
+from gattn.scores.base import Score, positive
 
 
 class Cosine(Score):
@@ -26,9 +26,7 @@ class Cosine(Score):
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature: found {temperature}, expected a number > 0")
-        self.temperature = temperature
+        self.temperature = positive("temperature", temperature)
 
     def forward(self, query: Tensor, key: Tensor) -> Multiplicative:
         """The form of `query` `[..., N, H, C]` and `key` `[..., M, H, C]`."""

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from gattn.benchmark import PROVIDERS, Plan, run, timing
-from gattn.benchmark.passes import Model
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +39,13 @@ def measured(tiny):
 
 @pytest.fixture
 def registered(monkeypatch):
-    """Adds a provider that builds PyG's model and changes it."""
+    """Adds a provider that builds PyG's model, or that of another, and changes it."""
 
-    def add(name, change):
+    def add(name, change, of="pyg"):
         def build(inputs):
-            return change(PROVIDERS["pyg"].build(inputs))
+            return change(PROVIDERS[of].build(inputs))
 
-        monkeypatch.setitem(PROVIDERS, name, replace(PROVIDERS["pyg"], name=name, build=build))
+        monkeypatch.setitem(PROVIDERS, name, replace(PROVIDERS[of], name=name, build=build))
 
     return add
 
@@ -54,4 +53,4 @@ def registered(monkeypatch):
 @pytest.fixture
 def with_forward():
     """Returns a change of models that passes the output through a function."""
-    return lambda fn: lambda model: Model(lambda: fn(model.forward()), model.leaves)
+    return lambda fn: lambda model: replace(model, forward=lambda: fn(model.forward()))

@@ -1,13 +1,15 @@
 """`gattn bench`: what it writes, what it refuses, and what is left when it is stopped."""
 
 import pytest
+import typer
 
 from gattn import cli
 from gattn._rows import read_rows
-from gattn.benchmark import PROBLEMS, runner
+from gattn.benchmark import PROBLEMS, PROVIDERS, runner
 
 QUICK = ["bench", "--quick", "--no-memory", "--rounds", "1", "--threads", "1"]
 ONE = [*QUICK, "--problem", "cora", "--layer", "GATConv-8x8", "--pass", "forward"]
+USUAL = ("cora", "50k", "star", "ball", "full", "causal", "packed")
 
 
 def test_rows_are_appended_and_drawn(tmp_path, capsys):
@@ -20,6 +22,28 @@ def test_rows_are_appended_and_drawn(tmp_path, capsys):
     assert "cora GATConv-8x8 forward: timing pyg, gattn" in captured.err
     assert "GATConv-8x8" in captured.out
     assert "written:" in captured.out
+
+
+def test_sequences_are_measured(tmp_path):
+    names = ["full", "causal", "packed", "window", "window4k"]
+    call = [*QUICK, "--problem", *names, "--out", str(tmp_path)]
+    assert cli.run(call) == 0
+    rows = read_rows(tmp_path / "cpu.jsonl")
+    assert [(row["problem"], row["pass"], row["provider"]) for row in rows] == [
+        (name, passed, provider)
+        for name in names
+        for passed in ("forward", "forward+backward")
+        for provider in ("sdpa", "gattn")
+    ]
+    assert {row["layer"] for row in rows} == {"attend-8x64"}
+    assert [row["baseline"] for row in rows] == [None, "sdpa"] * (len(rows) // 2)
+
+
+def test_every_name_is_in_the_help():
+    (options,) = (typer.main.get_command(cli.app).commands["bench"].params,)
+    said = {option.name: option.help for option in options}
+    assert all(name in said["problem"] for name in PROBLEMS)
+    assert all(name in said["provider"] for name in PROVIDERS)
 
 
 def test_without_out_nothing_is_written(tmp_path, monkeypatch, capsys):
@@ -63,8 +87,8 @@ def test_stopped_rows_are_kept_and_shown(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "problems"),
     [
-        ([], ("cora", "50k", "star", "ball")),
-        (["--products"], ("cora", "50k", "star", "ball", "products")),
+        ([], USUAL),
+        (["--products"], (*USUAL, "products")),
         (["--problem", "star", "--products"], ("star", "products")),
         (["--problem", "star,star", "products", "--products"], ("star", "products")),
     ],

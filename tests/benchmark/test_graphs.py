@@ -1,4 +1,4 @@
-"""The graphs are what their names say, the same from the same seed, and cost little to make."""
+"""Graphs and sequences are what their names say, follow the seed, and cost little to make."""
 
 import tracemalloc
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gattn.benchmark import graphs
-from gattn.benchmark.graphs import power_law, ring, star
+from gattn.benchmark.graphs import power_law, ring, sequences, star
 
 
 def is_sorted(edge_index, num_nodes):
@@ -66,6 +66,14 @@ def test_a_star():
     into, out = (graph.edge_index[side].bincount().tolist() for side in (1, 0))
     assert into == out == [5, 1, 1, 1, 1, 1]
     assert is_sorted(graph.edge_index, graph.num_nodes)
+
+
+def test_sequences_have_the_same_lengths_in_another_order():
+    spans = [sequences(5, 3, 15, seed) for seed in (0, 0, 1)]
+    lengths = [span.start.unique(return_counts=True)[1].tolist() for span in spans]
+    assert [sorted(found) for found in lengths] == [[3, 6, 9, 12, 15]] * 3
+    assert lengths[0] == lengths[1] != lengths[2]
+    assert {(span.kind, span.num_rows, span.num_pairs) for span in spans} == {("packed", 45, 495)}
 
 
 def test_a_ring():

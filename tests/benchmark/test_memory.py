@@ -30,11 +30,19 @@ def hog(registered):
 
 def test_a_peak_is_above_what_was_there(hog):
     found = measure(Spec("cora", "GATConv-8x8", "forward", "hog", 0, "cpu", 1, True, steps=3))
-    assert 60 * MB <= found["peak_bytes"] < 70 * MB
+    # A resident set is exact up to some pages that the allocator had kept.
+    assert 59 * MB <= found["peak_bytes"] < 70 * MB
     assert found["resident_bytes"] > found["peak_bytes"] + 30 * MB
     assert len(found["rounds"]) == 3
     assert all(seconds > 0 for seconds in found["rounds"])
     assert (found["nodes"], found["pairs"]) == (60, 240)
+
+
+@pytest.mark.parametrize("name", ["sdpa", "gattn"])
+def test_a_sequence_is_measured(name):
+    found = measure(Spec("packed", "attend-8x64", "forward+backward", name, 0, "cpu", 1, True))
+    assert 0 <= found["peak_bytes"] < 20 * MB
+    assert (found["nodes"], found["pairs"]) == (45, 495)
 
 
 def test_a_fresh_process_measures(monkeypatch):

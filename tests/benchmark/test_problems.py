@@ -43,6 +43,25 @@ def test_products_is_behind_a_flag_and_has_its_size():
     assert made.args == (2_449_029, 123_718_280, 0.4)
 
 
+@pytest.mark.parametrize(
+    ("name", "nodes", "pairs", "usual"),
+    [
+        ("full", 4096, 4096**2, True),
+        ("causal", 4096, 4096 * 4097 // 2, True),
+        ("packed", 18_432, 6_413_156, True),
+        ("window", 16_384, 257 * 16_384 - 128 * 129, False),
+        ("window4k", 4096, 257 * 4096 - 128 * 129, False),
+    ],
+)
+def test_sizes_of_sequences(name, nodes, pairs, usual):
+    problem = PROBLEMS[name]
+    span, tiny = problem.graph(0), problem.quick(0)
+    assert (span.num_targets, span.num_pairs) == (nodes, pairs)
+    assert tiny.kind == span.kind
+    assert tiny.num_pairs < 2000
+    assert problem.usual is usual
+
+
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
 def test_problems_name_what_there_is(problem):
     assert set(problem.passes) <= set(PASSES)
@@ -80,6 +99,26 @@ def test_attend_has_a_ball_of_two_hops():
     assert inputs.num_pairs == inputs.structure.num_pairs > 240
     assert inputs.tensors["hop_bias"].shape == (3, 4)
     assert inputs.tensors["query"].shape == (60, 4, 64)
+
+
+def test_attend_on_a_span_has_no_bias():
+    problem = PROBLEMS["window"]
+    (layer,), span = problem.layers, problem.quick(0)
+    first, again = (make_inputs(problem, layer, span, seed) for seed in (3, 3))
+    assert repr(first.structure) == repr(span)
+    assert (first.num_nodes, first.num_pairs) == (60, span.num_pairs)
+    assert {name: tuple(tensor.shape) for name, tensor in first.tensors.items()} == dict.fromkeys(
+        ("query", "key", "value"), (60, 8, 64)
+    )
+    assert all(torch.equal(first.tensors[name], again.tensors[name]) for name in first.tensors)
+
+
+def test_a_layer_of_pyg_takes_no_span():
+    problem = PROBLEMS["cora"]
+    with pytest.raises(
+        TypeError, match=r"graph: found Span\(.*\), expected a Graph, which GATConv"
+    ):
+        make_inputs(problem, problem.layers[0], PROBLEMS["full"].quick(0), 0)
 
 
 def test_the_names_of_providers_are_their_keys():

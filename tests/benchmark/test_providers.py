@@ -1,4 +1,4 @@
-"""Every provider computes what PyG does, or says why it cannot."""
+"""Every provider computes what PyG or the reference does, or says why it cannot."""
 
 import importlib.util
 from functools import partial
@@ -6,11 +6,12 @@ from functools import partial
 import pytest
 import torch
 
+import gattn
 from gattn.benchmark import PROBLEMS, PROVIDERS, Layer, provider
 from gattn.benchmark.agree import disagreements, results
+from gattn.benchmark.graphs import sequences
 from gattn.benchmark.passes import forward
 from gattn.benchmark.problems import make_inputs
-from gattn.ops.dispatch import BACKENDS
 
 CPU = torch.device("cpu")
 KINDS = ("GATConv", "GATv2Conv", "TransformerConv")
@@ -51,15 +52,64 @@ def test_models_share_the_memory_of_the_inputs_and_not_the_gradients(inputs):
     assert not given.tensors["x"].requires_grad
 
 
-@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "sdpa"])
-def test_attend_agrees_on_every_backend(backend):
+def able(given):
+    """gattn, and every backend that can compute `attend` on these inputs."""
+    reasons = gattn.backend_reasons(**given.tensors, neighborhood=given.structure)
+    return ["gattn", *(f"gattn:{name}" for name, said in reasons.items() if not said)]
+
+
+def test_attend_agrees_on_every_backend():
     problem = PROBLEMS["ball"]
     given = make_inputs(problem, problem.layers[0], problem.quick(0), 0)
-    chosen = provider(f"gattn:{backend}")
-    assert chosen.reasons(given.layer, CPU) == []
-    found, expected = (results(who.build(given)) for who in (chosen, provider("gattn:reference")))
-    assert set(found) == {"output", *(f"gradient of {name}" for name in given.tensors)}
-    assert disagreements(found, expected, 1e-4) == []
+    expected = results(provider("gattn:reference").build(given))
+    assert {"gattn:cpu", "gattn:reference"} <= set(able(given))
+    for chosen in map(provider, able(given)):
+        assert chosen.reasons(given.layer, CPU) == []
+        found = results(chosen.build(given))
+        assert set(found) == {"output", *(f"gradient of {name}" for name in given.tensors)}
+        assert disagreements(found, expected, 1e-4) == []
+
+
+SPANS = {
+    "full": gattn.full(9),
+    "packed": sequences(4, 1, 7, 0),
+    "causal": gattn.window(9, None, causal=True),
+    "window": gattn.window(9, 2),
+    "window back": gattn.window(9, 2, causal=True),
+    "windows": gattn.batch([gattn.window(5, 1), gattn.window(4, 1)]),
+}
+
+
+@pytest.mark.parametrize("span", SPANS.values(), ids=list(SPANS))
+def test_spans_are_attended_to_as_by_the_reference(span):
+    given = make_inputs(PROBLEMS["full"], Layer("attend", 2, 4), span, 0)
+    expected = results(provider("gattn:reference").build(given))
+    names = ("output", *(f"gradient of {leaf}" for leaf in given.tensors))
+    for name in ("sdpa", *able(given)):
+        found = results(provider(name).build(given))
+        assert {key: tuple(tensor.shape) for key, tensor in found.items()} == dict.fromkeys(
+            names, (span.num_targets, 2, 4)
+        )
+        assert disagreements(found, expected, 1e-5) == [], name
+
+
+@pytest.mark.parametrize("span", SPANS.values(), ids=list(SPANS))
+def test_torch_has_its_own_layout_and_the_same_numbers(span):
+    given = make_inputs(PROBLEMS["full"], Layer("attend", 2, 4), span, 0)
+    ours, torchs = (provider(name).build(given) for name in ("gattn", "sdpa"))
+    assert ours.leaves.keys() == torchs.leaves.keys() == given.tensors.keys()
+    for name, leaf in torchs.leaves.items():
+        assert leaf.shape == (1, 2, span.num_targets, 4)
+        assert leaf.is_contiguous() and ours.leaves[name].is_contiguous()
+        assert torch.equal(torchs.common(leaf), ours.leaves[name])
+    assert torchs.forward().shape == (1, 2, span.num_targets, 4)
+
+
+def test_torch_has_no_neighbourhood_but_a_span():
+    problem = PROBLEMS["ball"]
+    given = make_inputs(problem, Layer("attend", 2, 4), problem.quick(0), 0)
+    with pytest.raises(TypeError, match=r"structure: found Sparse\(.*\), expected a Span"):
+        PROVIDERS["sdpa"].build(given)
 
 
 def test_a_forced_backend_is_forced(inputs):
@@ -75,6 +125,10 @@ def test_reasons(monkeypatch):
     assert PROVIDERS["pyg"].reasons(gat, CPU) == []
     assert PROVIDERS["pyg"].reasons(attend, CPU) == ["PyG has no attend"]
     assert "DGL has no equal of TransformerConv" in PROVIDERS["dgl"].reasons(transformer, CPU)
+    assert PROVIDERS["sdpa"].reasons(attend, CPU) == []
+    assert PROVIDERS["sdpa"].reasons(gat, CPU) == ["torch has no GATConv"]
+    (ball,) = PROBLEMS["ball"].layers
+    assert PROVIDERS["sdpa"].reasons(ball, CPU) == ["torch's attention has no hop bias"]
     assert "no backend 'nothing'" in provider("gattn:nothing").reasons(gat, CPU)[0]
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert "C++ compiler" in PROVIDERS["pyg-compile"].reasons(gat, CPU)[0]

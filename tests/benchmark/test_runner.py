@@ -82,6 +82,36 @@ def test_wrong_gradients_are_found_too(measured, registered, with_forward):
     assert "output differs" not in row["reason"]
 
 
+@pytest.mark.parametrize("problem", ["full", "causal", "packed", "window"])
+@pytest.mark.parametrize("family", ["sdpa", "gattn"])
+def test_a_wrong_sequence_is_found(measured, registered, with_forward, family, problem):
+    registered("wrong", with_forward(lambda out: out.roll(1, dims=-1)), family)
+    # The output is right to the last digit, its gradient is halved.
+    registered("halved", with_forward(lambda out: out.detach() + (out - out.detach()) / 2), family)
+    rows = measured(problem, providers=("wrong", "halved", "gattn"), layers=("attend-8x64",))
+    assert [row["status"] for row in rows] == ["failed"] * 4 + ["ok"] * 2
+    assert rows[0]["reason"].startswith("not timed, it disagrees with sdpa: output differs by ")
+    for name in ("query", "key", "value"):
+        assert f"gradient of {name} differs by 5.0e-01" in rows[2]["reason"]
+
+
+def test_who_has_no_sequences_says_so(measured):
+    rows = measured(
+        "full",
+        "ball",
+        "cora",
+        providers=("sdpa", "pyg", "dgl"),
+        layers=("attend-8x64", "attend-4x64", "GATConv-8x8"),
+        passes=("forward",),
+    )
+    said = {(row["problem"], row["provider"]): row.get("reason", "") for row in rows}
+    assert said["full", "sdpa"] == ""
+    assert said["full", "pyg"] == "PyG has no attend"
+    assert said["full", "dgl"].startswith("DGL has no equal of attend")
+    assert said["ball", "sdpa"] == "torch's attention has no hop bias"
+    assert said["cora", "sdpa"] == "torch has no GATConv"
+
+
 @pytest.mark.parametrize("error", [RuntimeError, AttributeError, MemoryError, ImportError])
 def test_who_cannot_be_built_fails_alone(measured, registered, error):
     def fail(model):

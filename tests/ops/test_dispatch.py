@@ -14,7 +14,12 @@ Q, K, V = torch.randn(3, 6, 2, 4, generator=torch.Generator().manual_seed(0)).un
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_sdpa_agrees_with_the_reference(dtype):
-    assert check_backend("sdpa", dtype=dtype) == 2
+    assert check_backend("sdpa", dtype=dtype) == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_blocks_agree_with_the_reference(dtype):
+    assert check_backend("blocks", dtype=dtype) > 40
 
 
 def test_reference_is_finite_in_half_types_wherever_it_is_in_double():
@@ -22,7 +27,7 @@ def test_reference_is_finite_in_half_types_wherever_it_is_in_double():
 
 
 def test_the_first_without_a_reason_computes():
-    expected = {"sdpa": [], "cpu": [], "reference": []}
+    expected = {"sdpa": [], "cpu": [], "blocks": [], "reference": []}
     assert gattn.backend_reasons(Q, K, V, gattn.full(6)) == expected
     causal = gattn.window(6, None, causal=True)
     assert gattn.backend_reasons(Q, K, V, causal)["sdpa"] == []
@@ -31,9 +36,7 @@ def test_the_first_without_a_reason_computes():
 @pytest.mark.parametrize(
     ("graph", "options", "reason"),
     [
-        (gattn.window(6, 2), {}, "neither full nor causal without a radius"),
-        (gattn.full(ptr=torch.tensor([0, 3, 6])), {}, "neither full nor causal"),
-        (gattn.batch([gattn.window(3, None, True)] * 2), {}, "neither full nor causal"),
+        (gattn.window(6, 2), {"hop_bias": torch.zeros(3, 2)}, "hop_bias is given"),
         (gattn.full(6).expand(), {}, "is Sparse, not Span"),
         (gattn.full(6), {"normalizer": gattn.normalizers.Sigmoid()}, "normalizer is Sigmoid()"),
         (gattn.full(6), {"score": gattn.scores.GATv2(2, 4)}, "form is Additive"),
@@ -48,7 +51,7 @@ def test_a_named_backend_that_cannot_says_why(graph, options, reason):
 
 def test_an_unknown_backend_lists_the_known():
     with pytest.raises(
-        ValueError, match="backend: found 'cuda', expected one of sdpa, cpu, reference"
+        ValueError, match="backend: found 'cuda', expected one of sdpa, cpu, blocks, reference"
     ):
         gattn.attend(Q, K, V, gattn.full(6), backend="cuda")
 

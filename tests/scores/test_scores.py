@@ -19,6 +19,11 @@ ALL = [
     scores.Additive,
     scores.GAT,
     scores.GATv2,
+    scores.Distance,
+    scores.SuperGATMX,
+    scores.SuperGATSD,
+    scores.MLP,
+    scores.Tempered,
 ]
 
 NORMALIZERS = [
@@ -26,6 +31,7 @@ NORMALIZERS = [
     normalizers.Sparsemax(),
     normalizers.Entmax15(),
     normalizers.Sigmoid(),
+    normalizers.Tanh(),
     normalizers.TopK(2),
 ]
 
@@ -52,13 +58,28 @@ def expected(score, q, k):
         return score.weight[head] @ torch.tanh(inner)
     if isinstance(score, scores.GAT):
         return leaky_relu(score.att_dst[head] @ q + score.att_src[head] @ k, 0.2)
+    if isinstance(score, scores.Distance):
+        return -(q - k).square().sum() / score.temperature
+    if isinstance(score, scores.SuperGATMX):
+        both = score.att_dst[head] @ q + score.att_src[head] @ k
+        return leaky_relu(both * torch.sigmoid(q @ k), 0.2)
+    if isinstance(score, scores.SuperGATSD):
+        return leaky_relu(q @ k / math.sqrt(len(q)), 0.2)
+    if isinstance(score, scores.MLP):
+        inner = torch.cat([q, k, q * k]) @ score.hidden_weight[head] + score.hidden_bias[head]
+        return score.weight[head] @ inner.relu()
+    if isinstance(score, scores.Tempered):
+        return expected(score.score, q, k) / score.log_temperature.exp()
     return score.att[head] @ leaky_relu(q + k, 0.2)
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_formula(kind):
     torch.manual_seed(1)
-    score = (scores.Cosine(0.3) if kind is scores.Cosine else kind.for_heads(2, 4)).double()
+    tempered = kind in (scores.Cosine, scores.Distance)
+    score = (kind(0.3) if tempered else kind.for_heads(2, 4)).double()
+    for parameter in score.parameters():
+        parameter.data.normal_()  # biases and temperatures start at nothing
     query, key = torch.randn(2, 3, 2, 4, dtype=torch.float64)
     found = gattn.pair_scores(score(query, key), gattn.full(3)).view(3, 3, 2)
     for i in range(3):

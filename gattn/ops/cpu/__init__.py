@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from gattn._numba.compile import missing
 from gattn.forms import Given
-from gattn.neighborhood import Sparse
+from gattn.neighborhood import Span, Sparse
 from gattn.normalizers import Rows
 from gattn.ops import library as library  # registers the operators
 from gattn.ops.inputs import Inputs, name_of
-from gattn.ops.problem import Problem
+from gattn.ops.problem import Problem, is_transformed
 
 _MISSING = missing()
+
+MOST_PAIRS_OF_SPAN = 1 << 24
+"""Up to here a span is written out as pairs, about 0.4 GB at the most, because kernels over pairs
+are the fastest there is; beyond, memory counts for more."""
 
 
 def reasons(problem: Problem) -> list[str]:
@@ -28,16 +31,14 @@ def reasons(problem: Problem) -> list[str]:
         found.append(f"the device is {problem.neighborhood.device}, not cpu")
     if problem.heads == 0:
         found.append("there are no heads")
+    span = problem.neighborhood
+    if isinstance(span, Span) and span.num_pairs > MOST_PAIRS_OF_SPAN:
+        found.append(f"the span has more than {MOST_PAIRS_OF_SPAN:,} pairs to write out")
     if isinstance(problem.form, Given):
         found.append("the form is Given, which only PyTorch can compute")
-    if not torch.compiler.is_compiling() and _is_transformed():
+    if is_transformed():
         found.append("forward-mode derivatives and torch.func go through PyTorch's own operators")
     return found
-
-
-def _is_transformed() -> bool:
-    inside = torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
-    return inside or forward_ad._current_level >= 0
 
 
 def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:

@@ -1,0 +1,214 @@
+"""Spans cut into tiles: rows and the sources that they see, without writing their pairs out.
+
+A block is a run of rows that see the same sources, or of neighbouring rows of a window, and the
+sources that they see. Blocks of one shape are stacked in a tile, which a batched product takes at
+once. No block reaches over the border of a sequence, so nothing of one enters another's numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gattn.neighborhood import Span
+
+# Rows of a block of a window: about as many as its radius, so that half of the products count.
+_LEAST_ROWS, _MOST_ROWS = 32, 256
+
+Place = slice | Tensor
+"""Where in a tensor: a range, or indices of any shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Blocks of one shape.
+
+    Args:
+        row: `[B, n]` int64, the rows of each block.
+        source: `[B, w]` int64, the sources of each block.
+        offset: of a window, from the first row of a block to its first source; `None` where
+            every row of a block sees all of its sources.
+    """
+
+    row: Tensor
+    source: Tensor
+    offset: int | None = None
+
+    @property
+    def num_pairs(self) -> int:
+        """Scores of the tile, for one head."""
+        return self.row.numel() * self.source.shape[1]
+
+    def distance(self) -> Tensor:
+        """Position of a source minus that of a row, `[n, w]`."""
+        place = torch.arange(max(self.row.shape[1], self.source.shape[1]), device=self.row.device)
+        ahead = place[: self.source.shape[1]] - place[: self.row.shape[1], None]
+        return ahead if self.offset is None else ahead + self.offset
+
+    def band(self, span: Span) -> Tensor | None:
+        """Which sources of its block a row sees, `[n, w]` bool; `None` = all."""
+        if self.offset is None:
+            return None
+        distance = self.distance()
+        seen = distance <= (0 if span.causal else _reach(span))
+        seen &= distance >= -_reach(span)
+        return None if bool(seen.all()) else seen
+
+    def pair(self, span: Span, rowptr: Tensor) -> Tensor:
+        """The number of each pair in the order of the rows, `[B, n, w]`, right inside the band."""
+        first = (rowptr[:-1] - span.start)[self.row]
+        return first[:, :, None] + self.source[:, None, :]
+
+
+def _reach(span: Span) -> int:
+    """How far a row of a window looks, at the most."""
+    return span.num_rows if span.radius is None else min(span.radius, span.num_rows)
+
+
+def tiles(span: Span, budget: int, split: bool = True) -> Iterator[Tile]:
+    """The tiles of a span; rows that see nothing are in none.
+
+    Args:
+        span: of any kind.
+        budget: pairs of a tile at the most, but for a tile of one row.
+        split: cut rows that see the same sources where they are more than the budget allows.
+    """
+    order, first, size, low, high = _runs(span)
+    cut = split or span.radius is not None
+    step = _steps(span, size, high - low, budget) if cut else size
+    pieces = torch.where(high > low, (size + step - 1) // step, 0)
+    run = torch.repeat_interleave(pieces)
+    row = first[run] + step[run] * (torch.arange(len(run)) - (pieces.cumsum(0) - pieces)[run])
+    rows = torch.minimum(step[run], first[run] + size[run] - row)
+    source, stop = low[run], high[run]
+    if span.radius is not None:  # a window: not the whole of its sequence
+        source = torch.maximum(source, row - span.radius)
+        stop = torch.minimum(stop, row + rows + (0 if span.causal else span.radius))
+    offset = source - row if span.is_window else torch.zeros_like(row)
+    shapes, kind = torch.unique(
+        torch.stack([rows, stop - source, offset], 1), dim=0, return_inverse=True
+    )
+    for number, (height, width, ahead) in enumerate(shapes.tolist()):
+        chosen = (kind == number).nonzero()[:, 0]
+        for part in chosen.split(max(budget // (height * width), 1)):
+            at = row[part, None] + torch.arange(height)
+            at = at if order is None else order[at]
+            seen = source[part, None] + torch.arange(width)
+            yield Tile(at.to(span.device), seen.to(span.device), ahead if span.is_window else None)
+
+
+def _runs(span: Span) -> tuple[Tensor | None, Tensor, Tensor, Tensor, Tensor]:
+    """Runs of rows: their order, first row, number of rows, first source, one past the last.
+
+    Rows of a packed span see the same sources, those of a window are of one sequence. `order` is
+    that of the rows in which they run, `None` as they stand. All of it is on the CPU.
+    """
+    start, stop, order = span.start.cpu(), span.stop.cpu(), None
+    if span.is_window:
+        first = span.sequences().cpu()
+        size = torch.diff(first, append=torch.tensor([span.num_rows]))
+        return None, first, size, first, first + size
+    if bool((start[1:] < start[:-1]).any()):
+        order = torch.sort(start, stable=True).indices
+        start, stop = start[order], stop[order]
+    fresh = torch.ones(len(start), dtype=torch.bool)
+    fresh[1:] = (start[1:] != start[:-1]) | (stop[1:] != stop[:-1])
+    first = fresh.nonzero()[:, 0]
+    size = torch.diff(first, append=torch.tensor([len(start)]))
+    return order, first, size, start[first], stop[first]
+
+
+def _steps(span: Span, size: Tensor, width: Tensor, budget: int) -> Tensor:
+    """Rows of a block, for each run."""
+    if span.radius is None:
+        return (budget // width.clamp(min=1)).clamp(min=1)
+    step = min(max(span.radius, _LEAST_ROWS), _MOST_ROWS)
+    return torch.full_like(size, max(min(step, budget // (2 * span.radius + step)), 1))
+
+
+class _Picked(torch.autograd.Function):
+    """Parts of a tensor, all at once: their gradients are summed in one buffer."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, places: Sequence[Place]) -> tuple[Tensor, ...]:  # type: ignore[override]
+        ctx.places, ctx.shape = places, tensor.shape
+        ctx.set_materialize_grads(False)
+        return tuple(tensor[place] for place in places)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None]:  # type: ignore[override]
+        return _Summed.apply(ctx.shape, ctx.places, *grads), None  # type: ignore[return-value]
+
+
+class _Summed(torch.autograd.Function):
+    """The sum of what arrives at each place, which is linear: its gradient picks again."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, shape: torch.Size, places: Sequence[Place], *parts: Tensor | None
+    ) -> Tensor | None:
+        found = [(p, part) for p, part in zip(places, parts, strict=True) if part is not None]
+        ctx.places = places
+        if not found:
+            return None
+        total = found[0][1].new_zeros(shape)
+        for place, part in found:
+            if isinstance(place, slice):
+                total[place] += part
+            else:
+                total.index_add_(0, place.flatten(), part.flatten(0, place.dim() - 1))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        return None, None, *pick(grad, ctx.places)
+
+
+def pick(tensor: Tensor, places: Sequence[Place]) -> tuple[Tensor, ...]:
+    """`tensor[place]` for each of the places.
+
+    Args:
+        tensor: `[M, ...]`.
+        places: ranges, which are not copied, and indices.
+    """
+    return _Picked.apply(tensor, places)  # type: ignore[return-value]
+
+
+def stacked(tensor: Tensor, index: Sequence[Tensor]) -> list[Tensor]:
+    """`tensor[i]` for each `[B, n]` of consecutive indices; what several share is picked once.
+
+    Args:
+        tensor: `[M, ...]`.
+        index: rows or sources of tiles.
+    """
+    places: dict[tuple[int, ...], Place] = {}
+    keys = []
+    for blocks in index:
+        key = tuple(blocks[:, [0, -1]].flatten().tolist())
+        alone = len(blocks) == 1 and bool((blocks.diff() == 1).all())
+        places.setdefault(key, slice(key[0], key[1] + 1) if alone else blocks)
+        keys.append(key)
+    found = dict(zip(places, pick(tensor, list(places.values())), strict=True))
+    return [found[k] if found[k].dim() > tensor.dim() else found[k][None] for k in keys]
+
+
+def assembled(
+    parts: Sequence[Tensor], rows: Sequence[Tensor], num_rows: int, empty: float = 0.0
+) -> Tensor:
+    """Parts at their rows, `[N, ...]`.
+
+    Args:
+        parts: `[B, n, ...]` each, at least one.
+        rows: `[B, n]` each; no row twice.
+        num_rows: N.
+        empty: what a row has that is in no part.
+    """
+    index = torch.cat([row.flatten() for row in rows])
+    values = torch.cat([part.flatten(0, 1) for part in parts])
+    if len(index) == num_rows and torch.equal(index, torch.arange(num_rows, device=index.device)):
+        return values
+    return values.new_full((num_rows, *values.shape[1:]), empty).index_copy(0, index, values)

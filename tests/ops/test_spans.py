@@ -1,0 +1,205 @@
+"""Spans on the backends that never write their pairs out, against the reference, which does."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck, gradgradcheck
+
+import gattn
+from gattn import forms
+from gattn.normalizers import Entmax15, Hard, Sigmoid, Softmax, Sparsemax, TopK
+from gattn.ops import blocks, reference, sdpa
+from gattn.ops.problem import Problem
+
+PTR = torch.tensor([0, 3, 3, 50, 51, 54, 101])
+SPANS = {
+    "full": gattn.full(9),
+    "cross": gattn.full((5, 7)),
+    "packed": gattn.full(ptr=torch.tensor([0, 3, 3, 7, 10])),
+    "packed cross": gattn.full(ptr=(torch.tensor([0, 3, 5, 5, 6]), torch.tensor([0, 2, 4, 7, 7]))),
+    "window": gattn.window(50, 3),
+    "causal window": gattn.window(50, 3, True),
+    "without a radius": gattn.window(20, None),
+    "causal": gattn.window(20, None, True),
+    "radius 0": gattn.window(5, 0),
+    "packed window": gattn.window(ptr=PTR, radius=4),
+    "packed causal": gattn.window(ptr=PTR, causal=True),
+    "signed": gattn.window(40, 3, signed=True),
+    "one row": gattn.window(1, 2),
+    "rows out of order": gattn.Span(
+        torch.tensor([3, 0, 3, 0, 2]), torch.tensor([6, 3, 6, 3, 2]), 6, "packed"
+    ),
+}
+NORMALIZERS = [Softmax(), Sparsemax(), Entmax15(), Sigmoid(), TopK(2)]
+HEADS, CHANNELS, WIDTH = 2, 3, 4
+SMALL = 40
+
+
+def drawn(*size):
+    return torch.randn(size, dtype=torch.float64).requires_grad_()
+
+
+def leaves_of(span, form):
+    nodes = {
+        "left": drawn(span.num_rows, HEADS, CHANNELS),
+        "right": drawn(span.num_sources, HEADS, CHANNELS),
+        "value": drawn(span.num_sources, HEADS, WIDTH),
+    }
+    if form == "biased":
+        nodes["source_bias"] = drawn(span.num_sources, HEADS)
+        nodes["target_bias"] = drawn(span.num_rows, HEADS)
+    return nodes | ({"weight": drawn(HEADS, CHANNELS)} if form in ("sum", "given") else {})
+
+
+def form_of(kind, leaves):
+    left, right = leaves["left"], leaves["right"]
+    if kind == "sum":
+        return forms.Additive(left, right, leaves["weight"], "tanh")
+    if kind == "given":
+
+        def fn(query, key, hop):
+            score = ((query - key).abs() * leaves["weight"]).sum(-1)
+            return score if hop is None else score + 0.1 * hop[:, None]
+
+        return forms.Given(left, right, fn)
+    return forms.Multiplicative(
+        left, right, 0.5, leaves.get("source_bias"), leaves.get("target_bias")
+    )
+
+
+def options_of(span, leaves):
+    bias = torch.randn(span.num_pairs, HEADS, dtype=torch.float64)
+    bias[::5] = -torch.inf
+    leaves["pair_bias"] = bias.requires_grad_()
+    if span.num_hops is not None:
+        leaves["hop_bias"] = drawn(3, HEADS)
+    return {name: leaves[name] for name in ("pair_bias", "hop_bias") if name in leaves}
+
+
+def results(module, problem, leaves):
+    """Output, statistic and every gradient; a statistic of -inf is a constant."""
+    out, statistic = module.forward(problem)
+    statistic = statistic if problem.wants_statistic else None
+    torch.manual_seed(1)
+    loss = (out * torch.randn(out.shape, dtype=out.dtype)).sum()  # not in the layout of out
+    if statistic is not None:
+        finite = statistic.masked_fill(statistic == -torch.inf, 0.0)
+        loss = loss + (finite * torch.randn_like(finite)).sum()
+    grads = torch.autograd.grad(
+        loss, list(leaves.values()), allow_unused=True, materialize_grads=True
+    )
+    return {"out": out, "statistic": statistic, **dict(zip(leaves, grads, strict=True))}
+
+
+def assert_same(module, problem, leaves):
+    assert module.reasons(problem) == []
+    expected = results(reference, problem, leaves)
+    for name, found in results(module, problem, leaves).items():
+        torch.testing.assert_close(found, expected[name], msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.fixture(params=["one tile", "many tiles"])
+def tiled(request, monkeypatch):
+    """Everything in one tile, and tiles so small that nothing is kept for the backward pass."""
+    if request.param == "many tiles":
+        monkeypatch.setattr(blocks, "_NUMBERS", SMALL)
+        monkeypatch.setattr(sdpa, "_PAIRS", SMALL)
+
+
+@pytest.mark.parametrize("options", ["plain", "biases", "biases and dropout"])
+@pytest.mark.parametrize("kind", ["product", "biased", "sum", "given"])
+@pytest.mark.parametrize("name", SPANS)
+def test_blocks_equal_the_reference(name, kind, options, tiled):
+    torch.manual_seed(0)
+    span = SPANS[name]
+    leaves = leaves_of(span, kind)
+    more = {} if options == "plain" else options_of(span, leaves)
+    if "dropout" in options:
+        more |= {"dropout": 0.4, "seed": torch.tensor(5)}
+    for normalizer in NORMALIZERS if options == "plain" else [Softmax(), TopK(2)]:
+        wants = normalizer.has_statistic
+        problem = Problem(
+            form_of(kind, leaves), leaves["value"], span, normalizer, wants_statistic=wants, **more
+        )
+        assert_same(blocks, problem, leaves)
+    assert_same(blocks, replace(problem, normalizer=Hard()), leaves)
+
+
+@pytest.mark.parametrize("name", SPANS)
+def test_sdpa_equals_the_reference_on_every_span(name, tiled):
+    torch.manual_seed(0)
+    leaves = leaves_of(SPANS[name], "product")
+    form = form_of("product", leaves)
+    assert_same(sdpa, Problem(form, leaves["value"], SPANS[name], Softmax()), leaves)
+
+
+def test_a_value_that_is_the_key_gets_both_gradients(tiled):
+    leaves = leaves_of(SPANS["window"], "sum")
+    del leaves["value"]
+    problem = Problem(form_of("sum", leaves), None, SPANS["window"], Sparsemax())
+    assert_same(blocks, problem, leaves)
+
+
+@pytest.mark.parametrize("name", ["window", "packed cross"])
+def test_blocks_have_second_derivatives(name, monkeypatch):
+    monkeypatch.setattr(blocks, "_NUMBERS", SMALL)
+    span = SPANS[name]
+    leaves = [drawn(n, HEADS, 2) for n in (span.num_rows, span.num_sources, span.num_sources)]
+
+    def run(*leaves):
+        return gattn.attend(*leaves, span, normalizer=Sparsemax(), backend="blocks")
+
+    assert gradcheck(run, leaves, fast_mode=True)
+    assert gradgradcheck(run, leaves, fast_mode=True)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6),
+    radius=st.none() | st.integers(0, 50),
+    causal=st.booleans(),
+)
+def test_a_sequence_does_not_depend_on_its_batch_mates(sizes, radius, causal):
+    ptr = torch.tensor([0, *torch.tensor(sizes).cumsum(0).tolist()])
+    packed = gattn.window(ptr=ptr, radius=radius, causal=causal)
+    query, key, value = torch.randn(3, int(ptr[-1]), HEADS, CHANNELS, dtype=torch.float64).unbind()
+    backends = ["blocks", "sdpa"] if int(ptr[-1]) else ["reference"]
+    for backend in backends:
+        whole = gattn.attend(query, key, value, packed, backend=backend)
+        for begin, end in zip(ptr[:-1].tolist(), ptr[1:].tolist(), strict=True):
+            alone = gattn.window(end - begin, radius, causal)
+            sides = (side[begin:end] for side in (query, key, value))
+            torch.testing.assert_close(whole[begin:end], gattn.attend(*sides, alone))
+
+
+@pytest.mark.parametrize("backend", ["blocks", "sdpa"])
+@pytest.mark.parametrize("name", ["packed", "packed window", "packed causal"])
+def test_nothing_of_a_batch_mate_leaks_not_even_nan(name, backend):
+    span = SPANS[name]
+    query, key, value = torch.randn(3, span.num_rows, HEADS, CHANNELS).unbind()
+    clean = gattn.attend(query, key, value, span, backend=backend)
+    first = 3  # rows of the first sequence
+    for side in (query, key, value):
+        side[:first] = float("nan")
+    dirty = gattn.attend(query, key, value, span, backend=backend)
+    assert torch.equal(clean[first:], dirty[first:])
+
+
+def test_a_span_too_long_for_pairs_goes_in_blocks():
+    span = gattn.window(200_000, 60)  # 24 million pairs
+    query = torch.randn(200_000, 1, 2)
+    reasons = gattn.backend_reasons(query, query, query, span, normalizer=Sparsemax())
+    assert reasons["cpu"] == ["the span has more than 16,777,216 pairs to write out"]
+    out = gattn.attend(query, query, query, span, normalizer=Sparsemax())
+    part = gattn.attend(*(query[:500],) * 3, gattn.window(500, 60), normalizer=Sparsemax())
+    torch.testing.assert_close(out[:440], part[:440])
+
+
+def test_windows_of_packed_sequences_are_checked():
+    start, stop = torch.tensor([0, 0, 2]), torch.tensor([2, 3, 3])
+    with pytest.raises(ValueError, match="ranges that are not those of 'packed_window'"):
+        gattn.Span(start, stop, 3, "packed_window", radius=1)
+    assert SPANS["packed window"].sequences().tolist() == [0, 3, 50, 51, 54]
