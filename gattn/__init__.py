@@ -20,10 +20,14 @@ from gattn.functional import attention_weights as attention_weights
 from gattn.functional import backend_reasons as backend_reasons
 from gattn.functional import form_weights as form_weights
 from gattn.functional import pair_scores as pair_scores
+from gattn.neighborhood import Clusters as Clusters
 from gattn.neighborhood import Neighborhood as Neighborhood
 from gattn.neighborhood import Span as Span
 from gattn.neighborhood import Sparse as Sparse
 from gattn.neighborhood import batch as batch
+from gattn.neighborhood import clusters as clusters
+from gattn.neighborhood import communities as communities
+from gattn.neighborhood import components as components
 from gattn.neighborhood import from_edge_index as from_edge_index
 from gattn.neighborhood import full as full
 from gattn.neighborhood import k_hop as k_hop
@@ -32,6 +36,7 @@ from gattn.neighborhood import window as window
 __version__ = "0.1.0"
 
 __all__ = [
+    "Clusters",
     "Neighborhood",
     "Span",
     "Sparse",
@@ -42,6 +47,9 @@ __all__ = [
     "attention_weights",
     "backend_reasons",
     "batch",
+    "clusters",
+    "communities",
+    "components",
     "form_weights",
     "forms",
     "from_edge_index",

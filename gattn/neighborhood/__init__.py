@@ -8,7 +8,9 @@ there is one (0 = the node itself). Rows without pairs are allowed: their output
 - `Span` stores only where each row's contiguous range of sources starts and stops: the whole
   graph, packed graphs, a window of a sequence. Its pairs are never stored.
 
-Both are frozen, validated once when they are built (so that no kernel can read out of bounds),
+`Clusters` are two of them, from nodes to clusters and back.
+
+All are frozen, validated once when they are built (so that no kernel can read out of bounds),
 move with `.to(device)`, pickle, and join into a disjoint union with `batch`.
 """
 
@@ -16,6 +18,10 @@ from gattn.neighborhood.batching import batch as batch
 from gattn.neighborhood.build import from_edge_index as from_edge_index
 from gattn.neighborhood.build import full as full
 from gattn.neighborhood.build import window as window
+from gattn.neighborhood.clustering import Clusters as Clusters
+from gattn.neighborhood.clustering import clusters as clusters
+from gattn.neighborhood.clustering import communities as communities
+from gattn.neighborhood.clustering import components as components
 from gattn.neighborhood.khop import k_hop as k_hop
 from gattn.neighborhood.span import Span as Span
 from gattn.neighborhood.sparse import Sparse as Sparse
@@ -24,11 +30,15 @@ from gattn.neighborhood.sparse import Transpose as Transpose
 Neighborhood = Sparse | Span
 
 __all__ = [
+    "Clusters",
     "Neighborhood",
     "Span",
     "Sparse",
     "Transpose",
     "batch",
+    "clusters",
+    "communities",
+    "components",
     "from_edge_index",
     "full",
     "k_hop",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,25 @@ from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.nn.inits import glorot, zeros
 
 from gattn import _check
-from gattn.forms import Form
+from gattn.forms import Form, Multiplicative
 from gattn.functional import attend_form, form_weights
-from gattn.neighborhood import Neighborhood
-from gattn.nn.levels import HopLevel, checked_levels
+from gattn.neighborhood import Clusters, Neighborhood
+from gattn.nn.levels import ClusterLevel, FeatureLevel, HopLevel, checked_levels
+from gattn.nn.levels.parts import Attended, attended, row_of_pairs
 from gattn.nn.structure import as_neighborhood
 from gattn.normalizers import Normalizer, Softmax
 from gattn.ops.dispatch import BACKENDS
 from gattn.scores import ScaledDot, Score
+
+
+class _Sides(NamedTuple):
+    """What a call works on: both sides `[..., N, H, C]`, their form, and who attends to whom."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor | None
+    form: Form
+    around: Neighborhood
 
 
 class GraphAttention(nn.Module):
@@ -40,10 +51,14 @@ class GraphAttention(nn.Module):
         normalizer: scores of a row to weights of a row.
         hop_bias: K: learn a bias for each head and hop `0 .. K`, zero at the start; farther hops
             share the last. `None` = no hop bias.
-        levels: the nested levels of attention, `("node",)`, or `("node", "hop")`: inside each
-            ring of equal distance first, then over the rings. The latter needs `hop_bias`.
+        levels: the nested levels of attention, some of `("feature", "node", "hop", "cluster")`, in
+            this order; `gattn.nn.levels` says what each of them does. "hop" needs `hop_bias`,
+            "cluster" the argument `clusters` of the call. With neither "node" nor "hop" no pair is
+            attended to.
         concat: concatenate the heads, to H * C channels; otherwise average them, to C.
         share_key_value: let the value be the key, as GAT and GATv2 have it.
+        per_channel: of the level "hop": weigh the rings for each channel instead of each head.
+        feature_tokens: of the level "feature": tokens of a node.
         edge_dim: F, features of a pair, which then enter score and value, projected for each.
         dropout: probability to drop a weight in training.
         bias: add a learned bias to the output.
@@ -65,6 +80,8 @@ class GraphAttention(nn.Module):
         levels: Sequence[str] = ("node",),
         concat: bool = True,
         share_key_value: bool = False,
+        per_channel: bool = False,
+        feature_tokens: int = 4,
         edge_dim: int | None = None,
         dropout: float = 0.0,
         bias: bool = True,
@@ -84,7 +101,7 @@ class GraphAttention(nn.Module):
         self.score = _built(score, heads, out_channels)
         self._build_projections(share_key_value)
         self._build_edges(edge_dim)
-        self._build_hops(hop_bias)
+        self._build_levels(hop_bias, per_channel, feature_tokens)
         width = heads * out_channels if concat else out_channels
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
@@ -106,6 +123,8 @@ class GraphAttention(nn.Module):
         if edge_dim is None:
             return
         _check.integer("edge_dim", edge_dim, 1)
+        if "node" not in self.levels:
+            raise ValueError(f"edge_dim: found {edge_dim}, expected the level 'node' with it")
         # A form may be narrower than the key it was made of: GAT's has one channel.
         nothing = next((p for p in self.score.parameters()), torch.empty(0)).new_zeros(
             1, self.heads, self.out_channels
@@ -116,22 +135,28 @@ class GraphAttention(nn.Module):
         glorot(self.edge_key)
         glorot(self.edge_value)
 
-    def _build_hops(self, hop_bias: int | None) -> None:
+    def _build_levels(self, hop_bias: int | None, per_channel: bool, tokens: int) -> None:
         if "hop" in self.levels and hop_bias is None:
             raise ValueError("hop_bias: found None, expected a number of hops for the level 'hop'")
-        self.hop_bias = self.hop_level = None
-        if hop_bias is None:
-            return
-        _check.integer("hop_bias", hop_bias, 0)
-        self.hop_bias = nn.Parameter(torch.zeros(hop_bias + 1, self.heads))
-        if "hop" in self.levels:
-            self.hop_level = HopLevel(self.heads, self.out_channels, hop_bias)
+        if per_channel and "hop" not in self.levels:
+            raise ValueError("per_channel: found True, expected the level 'hop' with it")
+        given, size = self.in_channels, (self.heads, self.out_channels)
+        self.hop_bias = self.hop_level = self.feature_level = self.cluster_level = None
+        if hop_bias is not None:
+            _check.integer("hop_bias", hop_bias, 0)
+            self.hop_bias = nn.Parameter(torch.zeros(hop_bias + 1, self.heads))
+        if "hop" in self.levels and hop_bias is not None:
+            self.hop_level = HopLevel(*size, hop_bias, per_channel)
+        if "feature" in self.levels:
+            source = given[1] if isinstance(given, tuple) else given
+            self.feature_level = FeatureLevel(source, *size, tokens)
+        if "cluster" in self.levels:
+            self.cluster_level = ClusterLevel(*size)
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
-        for part in (self.lin_query, self.lin_key, self.lin_value, self.score, self.hop_level):
-            if part is not None:
-                part.reset_parameters()
+        for part in self.children():
+            part.reset_parameters()  # type: ignore[operator]
         glorot(self.edge_key)
         glorot(self.edge_value)
         zeros(self.hop_bias)
@@ -144,6 +169,7 @@ class GraphAttention(nn.Module):
         *,
         pair_bias: Tensor | None = None,
         edge_attr: Tensor | None = None,
+        clusters: Clusters | None = None,
     ) -> Tensor:
         """Features of the targets after attention.
 
@@ -153,20 +179,24 @@ class GraphAttention(nn.Module):
             neighborhood: a neighbourhood, or an `edge_index` (PyG's, of any kind): one hop.
             pair_bias: `[E]` or `[E, H]`, added to the scores; -inf masks.
             edge_attr: `[E, F]` or `[E]`, features of the pairs.
+            clusters: of `gattn.clusters`, for the level "cluster".
 
         Returns:
             `[N, H * C]`, or `[N, C]` without `concat`.
 
         Raises:
-            TypeError, ValueError: features, neighbourhood and pair arguments do not fit.
+            TypeError, ValueError: features, neighbourhood, pair arguments and clusters do not fit.
         """
-        query, form, value, around = self._prepared(x, neighborhood)
+        sides = self._prepared(x, neighborhood, clusters)
         options = self._options(pair_bias, edge_attr, values=True)
-        options |= {"dropout": self.dropout if self.training else 0.0, "backend": self.backend}
-        if self.hop_level is None:
-            out = attend_form(form, value, around, **options)
+        dropped = {"dropout": self.dropout if self.training else 0.0, "backend": self.backend}
+        if self.cluster_level is None:
+            out = self._local_output(sides, options | dropped)
         else:
-            out = self.hop_level(query, form, value, around, **options)
+            assert clusters is not None
+            local = self._local(sides, options | dropped) if self._has_pairs else None
+            parts = sides.query, sides.key, sides.value, clusters, self.score, local
+            out = self.cluster_level(*parts, normalizer=self.normalizer, **dropped)
         out = out.flatten(-2) if self.concat else out.mean(dim=-2)
         return out if self.bias is None else out + self.bias.to(out.dtype)
 
@@ -177,6 +207,7 @@ class GraphAttention(nn.Module):
         *,
         pair_bias: Tensor | None = None,
         edge_attr: Tensor | None = None,
+        clusters: Clusters | None = None,
     ) -> Tensor:
         """The weight of every pair and head, before the dropout.
 
@@ -184,33 +215,136 @@ class GraphAttention(nn.Module):
 
         Returns:
             `[E, H]` in the order of the edges of an `edge_index`, or of
-            `neighborhood.edge_index()`. With rings, the weight inside the ring times the ring's.
+            `neighborhood.edge_index()`: the product of the weights of all levels. `[E, H, C]` with
+            `per_channel`. What clusters hold is not in them: `inspect` has it.
+
+        Raises:
+            TypeError, ValueError: as `forward`; or the layer attends to no pairs.
+        """
+        found = self.inspect(
+            x, neighborhood, pair_bias=pair_bias, edge_attr=edge_attr, clusters=clusters
+        )
+        if "node" not in found:
+            raise ValueError(f"levels: found {self.levels}, which attend to no pairs")
+        weights = found["node"]
+        if "pair_ring" in found:
+            wide = found["pair_ring"]
+            weights = (weights[..., None] if wide.dim() > weights.dim() else weights) * wide
+        if "share" in found:
+            target = self._target_of_pairs(x, neighborhood)
+            share = found["share"][..., 0, :].index_select(-2, target)
+            weights = weights * (share[..., None] if weights.dim() > share.dim() else share)
+        return weights
+
+    def inspect(
+        self,
+        x: Tensor | tuple[Tensor, Tensor],
+        neighborhood: Neighborhood | Tensor,
+        *,
+        pair_bias: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        clusters: Clusters | None = None,
+    ) -> dict[str, Tensor]:
+        """The weights of every level by themselves, before the dropout.
+
+        Args: as `forward`.
+
+        Returns:
+            Those that the layer has of "feature" `[M, T, T]`, token by token of each source;
+            "node" `[E, H]`, of a pair in its row, or in its ring; "hop" `[N, K + 1, H]`, of the
+            rings (`[N, K + 1, H, C]` with `per_channel`), and "pair_ring" `[E, H]`, the same for
+            each pair; "pool" `[M, H]`, of a node in its cluster; "cluster", of the pairs of
+            `clusters.look`; "share" `[N, 2, H]`, of pairs and of clusters.
 
         Raises:
             TypeError, ValueError: as `forward`.
         """
-        query, form, _, around = self._prepared(x, neighborhood)
+        sides = self._prepared(x, neighborhood, clusters)
         options = self._options(pair_bias, edge_attr, values=False)
+        found: dict[str, Tensor] = {}
+        if self.feature_level is not None:
+            found["feature"] = self.feature_level.weights(x[1] if isinstance(x, tuple) else x)
+        if self.hop_level is not None:
+            of_pairs = sides.query, sides.form, sides.around
+            found["node"], found["pair_ring"] = self.hop_level.weights(*of_pairs, **options)
+            rings = self.hop_level.ring_weights(*of_pairs, **options)
+            axis = -3 if self.hop_level.per_channel else -2
+            found["hop"] = rings.unflatten(axis, (sides.around.num_targets, -1))
+        elif self._has_pairs:
+            found["node"] = form_weights(sides.form, sides.around, **options)
+        if self.cluster_level is not None:
+            assert clusters is not None
+            local = self._local(sides, options)[1] if self._has_pairs else None
+            parts = sides.query, sides.key, clusters, self.score, local
+            found |= self.cluster_level.weights(*parts, normalizer=self.normalizer)
+        return found
+
+    @property
+    def _has_pairs(self) -> bool:
+        return "node" in self.levels or "hop" in self.levels
+
+    def _local_output(self, sides: _Sides, options: dict[str, Any]) -> Tensor:
+        """What a target finds among its pairs, `[..., N, H, D]`."""
+        if not self._has_pairs:  # "feature" alone: the node itself
+            return sides.key if sides.value is None else sides.value
         if self.hop_level is None:
-            return form_weights(form, around, **options)
-        return self.hop_level.weights(query, form, around, **options)
+            return attend_form(sides.form, sides.value, sides.around, **options)
+        return self._local(sides, options)[0]
+
+    def _local(self, sides: _Sides, options: dict[str, Any]) -> Attended:
+        """The same, and its statistic `[..., N, H]`."""
+        if self.hop_level is None:
+            return attended(sides.form, sides.value, sides.around, **options)
+        return self.hop_level(sides.query, sides.form, sides.value, sides.around, **options)
+
+    def _target_of_pairs(
+        self, x: Tensor | tuple[Tensor, Tensor], neighborhood: Neighborhood | Tensor
+    ) -> Tensor:
+        target, source = x if isinstance(x, tuple) else (x, x)
+        return row_of_pairs(as_neighborhood(neighborhood, target, source))
 
     def _prepared(
-        self, x: Tensor | tuple[Tensor, Tensor], neighborhood: Neighborhood | Tensor
-    ) -> tuple[Tensor, Form, Tensor | None, Neighborhood]:
+        self,
+        x: Tensor | tuple[Tensor, Tensor],
+        neighborhood: Neighborhood | Tensor,
+        clusters: Clusters | None,
+    ) -> _Sides:
         if isinstance(x, tuple) and len(x) != 2:
             raise ValueError(f"x: found {len(x)} tensors, expected (x_target, x_source)")
         target, source = x if isinstance(x, tuple) else (x, x)
         for tensor, lin in ((target, self.lin_query), (source, self.lin_key)):
             _check_features(tensor, lin)
+        self._check_clusters(target, source, clusters)
         around = as_neighborhood(neighborhood, target, source)
         query, key = self._heads(self.lin_query(target)), self._heads(self.lin_key(source))
         value = None if self.lin_value is None else self._heads(self.lin_value(source))
-        # A form may have another right side than the key (GAT's has one channel).
-        return query, self.score(query, key), key if value is None else value, around
+        if self.feature_level is not None:
+            more_key, more_value = self.feature_level(source)
+            key, value = key + more_key, None if value is None else value + more_value
+        if "node" in self.levels:
+            return _Sides(query, key, value, self.score(query, key), around)
+        # Pairs that are not compared weigh alike: a score without channels.
+        alike = Multiplicative(query[..., :0], key[..., :0])
+        return _Sides(query, key, key if value is None else value, alike, around)
 
-    def _heads(self, projected: Tensor) -> Tensor:
-        return projected.unflatten(-1, (self.heads, self.out_channels))
+    def _check_clusters(self, target: Tensor, source: Tensor, clusters: Clusters | None) -> None:
+        if (clusters is None) != (self.cluster_level is None):
+            found = "none" if clusters is None else "some"
+            wanted = "none" if self.cluster_level is None else "some (gattn.clusters)"
+            raise ValueError(f"clusters: found {found}, expected {wanted}: levels decides")
+        if not self._has_pairs and self.cluster_level is None and target is not source:
+            raise ValueError(f"x: found a pair, expected one tensor for the levels {self.levels}")
+        if clusters is not None:
+            found = clusters.look.num_targets, clusters.pool.num_sources
+            expected = target.shape[-2], source.shape[-2]
+            if found != expected:
+                raise ValueError(
+                    f"clusters: found {found[0]} targets and {found[1]} sources, expected "
+                    f"{expected[0]} and {expected[1]}, those of x"
+                )
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, self.out_channels))
 
     def _options(
         self, pair_bias: Tensor | None, edge_attr: Tensor | None, values: bool

@@ -11,9 +11,10 @@ from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.nn.resolver import activation_resolver, normalization_resolver
 
 from gattn import _check
-from gattn.neighborhood import Neighborhood
+from gattn.neighborhood import Clusters, Neighborhood
 from gattn.nn.attention import GraphAttention
 from gattn.nn.conv import GATConv, GATv2Conv
+from gattn.nn.levels import LayerAttention
 
 Norm = str | Callable[[int], nn.Module] | None
 
@@ -63,9 +64,11 @@ class AttentionBlock(nn.Module):
         self.act = activation_resolver(act)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, neighborhood: Neighborhood | Tensor) -> Tensor:
-        """Features `[N, channels]` after the block."""
-        attended = self.attention(self.norm_attention(x), neighborhood)
+    def forward(
+        self, x: Tensor, neighborhood: Neighborhood | Tensor, clusters: Clusters | None = None
+    ) -> Tensor:
+        """Features `[N, channels]` after the block; arguments as `GraphAttention`."""
+        attended = self.attention(self.norm_attention(x), neighborhood, clusters=clusters)
         x = x + self.dropout(self.merge(attended))
         inner = self.dropout(self.act(self.widen(self.norm_feed(x))))
         return x + self.dropout(self.narrow(inner))
@@ -92,9 +95,12 @@ class AttentionGNN(nn.Module):
         act: activation of the feed-forward networks: PyG's name of it, or a callable.
         norm: PyG's name of a normalisation, a callable from channels to a module, or `None`.
         feed_forward: width of the feed-forward networks, in multiples of `hidden_channels`.
+        jk: what is made of the outputs of all blocks: `None` or "last" takes the last one,
+            "attention" lets every node attend to its own (`LayerAttention`), "cat", "max" and
+            "lstm" are PyG's `JumpingKnowledge`.
         attention: further arguments of `GraphAttention`: `score, normalizer, hop_bias, levels,
-            share_key_value, backend`. A class of scores is built for every block; an instance is
-            shared by all.
+            share_key_value, backend` and more. A class of scores is built for every block; an
+            instance is shared by all.
 
     Raises:
         TypeError, ValueError: an argument is out of range.
@@ -115,6 +121,7 @@ class AttentionGNN(nn.Module):
         act: str | Callable[[Tensor], Tensor] = "gelu",
         norm: Norm = nn.LayerNorm,
         feed_forward: int = 2,
+        jk: str | None = None,
         **attention: Any,
     ) -> None:
         super().__init__()
@@ -126,25 +133,31 @@ class AttentionGNN(nn.Module):
         self.blocks = nn.ModuleList(
             AttentionBlock(hidden_channels, heads, **block, **attention) for _ in range(num_layers)
         )
-        self.norm_out = _norm(norm, hidden_channels)
-        self.lin_out = nn.Linear(hidden_channels, self.out_channels)
+        self.jk = _jumping(jk, hidden_channels, num_layers, heads)
+        width = hidden_channels * num_layers if jk == "cat" else hidden_channels
+        self.norm_out = _norm(norm, width)
+        self.lin_out = nn.Linear(width, self.out_channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, neighborhood: Neighborhood | Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, neighborhood: Neighborhood | Tensor, clusters: Clusters | None = None
+    ) -> Tensor:
         """Outputs `[N, out_channels]`.
 
         Args:
             x: `[N, in_channels]`, or with a leading batch axis.
             neighborhood: a neighbourhood, or an `edge_index`: one hop.
+            clusters: of `gattn.clusters`, for the level "cluster".
         """
-        x = self.dropout(self.lin_in(x))
+        outputs = [self.dropout(self.lin_in(x))]
         for block in self.blocks:
-            x = block(x, neighborhood)
+            outputs.append(block(outputs[-1], neighborhood, clusters))
+        x = outputs[-1] if self.jk is None else self.jk(outputs[1:])
         return self.lin_out(self.norm_out(x))
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
-        for part in (self.lin_in, *self.blocks, self.norm_out, self.lin_out):
+        for part in (self.lin_in, *self.blocks, self.jk, self.norm_out, self.lin_out):
             if hasattr(part, "reset_parameters"):
                 part.reset_parameters()  # type: ignore[operator]
 
@@ -175,6 +188,15 @@ class GAT(pyg_models.GAT):
         return layer(
             in_channels, width, heads=heads, concat=concat, dropout=self.dropout.p, **kwargs
         )
+
+
+def _jumping(jk: str | None, channels: int, num_layers: int, heads: int) -> nn.Module | None:
+    if jk is None or jk == "last":
+        return None
+    if jk == "attention":
+        return LayerAttention(channels, num_layers, heads)
+    _check.one_of("jk", jk, ("last", "attention", "cat", "max", "lstm"))
+    return pyg_models.JumpingKnowledge(jk, channels, num_layers)
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:

@@ -187,7 +187,7 @@ def test_autocast_and_half():
         (lambda: GraphAttention(4, 0), ValueError, "out_channels: found 0"),
         (lambda: GraphAttention(4, 3, heads=0), ValueError, "heads: found 0"),
         (lambda: GraphAttention(4, 3, dropout=2.0), ValueError, "dropout: found 2.0"),
-        (lambda: GraphAttention(4, 3, levels=("hop",)), ValueError, r"levels: found \('hop',\)"),
+        (lambda: GraphAttention(4, 3, levels=()), ValueError, r"levels: found \(\), expected some"),
         (lambda: GraphAttention(4, 3, levels=("hop", "node")), ValueError, "levels: found"),
         (lambda: GraphAttention(4, 3, levels=("node", "hop")), ValueError, "hop_bias: found None"),
         (lambda: layer(4, 3)(features(8, 4), BALL), ValueError, "x: found 8 targets and 8 sources"),
@@ -256,7 +256,7 @@ def test_ring_scores_are_not_computed_in_half_precision():
         (lambda: GraphAttention("4", 3), TypeError, "in_channels: found '4'"),
         (lambda: GraphAttention(-2, 3), ValueError, "in_channels: found -2"),
         (lambda: GraphAttention(4, 3, edge_dim=-1), ValueError, "edge_dim: found -1"),
-        (lambda: GraphAttention(4, 3, levels="hop"), ValueError, r"levels: found \('hop',\)"),
+        (lambda: GraphAttention(4, 3, levels="ring"), ValueError, r"levels: found \('ring',\)"),
         (lambda: layer(4, 3)(features(9, 5), BALL), ValueError, "x: found 5 features, expected 4"),
         (lambda: layer(4, 3)((features(9, 4),) * 3, BALL), ValueError, "x: found 3 tensors"),
         (
