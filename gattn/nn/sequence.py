@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,17 +11,24 @@ from torch.nn import functional as F
 from gattn import _check
 from gattn.forms import Form
 from gattn.functional import attend_form, form_weights
-from gattn.neighborhood import Span, full, window
-from gattn.neighborhood._tensors import pointers
+from gattn.neighborhood import full, window
 from gattn.nn.attention import _built, _checked_normalizer
+from gattn.nn.packing import (
+    Packed,
+    Sizes,
+    has_holes,
+    padding,
+    pair_mask,
+    pointer,
+    positions,
+    rows_of,
+)
 from gattn.nn.position import Rotary
 from gattn.normalizers import Normalizer
 from gattn.ops.dispatch import BACKENDS
 from gattn.scores import ScaledDot, Score
 
 _FARTHEST = 127  # a signed hop is one byte
-
-_Sizes = tuple[int, int, int]  # B sequences of L queries and S keys
 
 
 class SequenceAttention(nn.Module):
@@ -138,7 +144,9 @@ class SequenceAttention(nn.Module):
         self.rotary = position if isinstance(position, Rotary) else None
         self.relative_bias = None
         if isinstance(position, Rotary):
-            _check.integer("position.channels", position.channels, self.head_dim, self.head_dim)
+            if position.channels != self.head_dim:
+                wanted = f"{self.head_dim} channels, those of a head"
+                raise ValueError(f"position: found {position}, expected {wanted}")
         elif position == "rotary":
             self.rotary = Rotary(self.head_dim)
         elif position == "relative":
@@ -200,11 +208,11 @@ class SequenceAttention(nn.Module):
         Raises:
             TypeError, ValueError: the arguments do not fit.
         """
-        single, sides = query.dim() == 2, self._batches(query, key, value)
+        sides, single = self._batches(query, key, value), query.dim() == 2
         sizes = (len(sides[0]), sides[0].shape[1], sides[1].shape[1])
-        there, bias = _padding(key_padding_mask, sizes, single)
+        there, bias = padding(key_padding_mask, sizes, single)
         if attn_mask is not None and not is_causal:
-            mask = _pair_mask(attn_mask, sizes, self.num_heads, query.dtype)
+            mask = pair_mask(attn_mask, sizes, self.num_heads, query.dtype)
             bias = mask if bias is None else mask + bias
         packed = self._packed(sizes, there, is_causal, query.device)
         form, values = self._projected(sides, packed)
@@ -222,12 +230,13 @@ class SequenceAttention(nn.Module):
 
     def _batches(self, *sides: Tensor) -> list[Tensor]:
         """Query, key and value, checked, batch first: `[B, L, E]`, `[B, S, F]` twice."""
-        single = sides[0].dim() == 2
+        single = _check.floating("query", sides[0]).dim() == 2
         outer = ["L"] if single else ["B", "L"] if self.batch_first else ["L", "B"]
         widths = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
         for side, (name, width) in zip(sides, widths.items(), strict=True):
             if _check.floating(name, side).is_nested:
-                raise TypeError(f"{name}: found a nested tensor, expected a padded one")
+                hint = "as of TransformerEncoder(..., enable_nested_tensor=False)"
+                raise TypeError(f"{name}: found a nested tensor, expected a padded one, {hint}")
             _check.shape(name, side, [*outer, width])
         found = [side[None] if single else side for side in sides]
         found = found if single or self.batch_first else [side.transpose(0, 1) for side in found]
@@ -237,36 +246,36 @@ class SequenceAttention(nn.Module):
         return found
 
     def _packed(
-        self, sizes: _Sizes, there: Tensor | None, causal: bool, device: torch.device
-    ) -> _Packed:
+        self, sizes: Sizes, there: Tensor | None, causal: bool, device: torch.device
+    ) -> Packed:
         _, targets, sources = sizes
         causal = causal or self.causal
-        ptr = _pointer(sizes[0], sources, there, device)
+        ptr = pointer(sizes[0], sources, there, device)
         if not causal and self.radius is None:
-            span = full(ptr=(ptr, _pointer(sizes[0], targets, None, device)))
-            return _Packed(sizes, None, there, span)
+            span = full(ptr=(ptr, pointer(sizes[0], targets, None, device)))
+            return Packed(sizes, None, there, span)
         if targets != sources:
             raise ValueError(f"key: found {sources} positions, expected {targets} in a window")
-        if self.radius is not None and there is not None and _has_holes(there):
+        if self.radius is not None and there is not None and has_holes(there):
             found = "padding between positions"
             raise ValueError(f"key_padding_mask: found {found}, expected it at the ends")
         signed = self.relative_bias is not None
         span = window(None, self.radius, causal, ptr=ptr, signed=signed)
-        return _Packed(sizes, there, there, span)
+        return Packed(sizes, there, there, span)
 
-    def _projected(self, sides: list[Tensor], packed: _Packed) -> tuple[Form, Tensor]:
+    def _projected(self, sides: list[Tensor], packed: Packed) -> tuple[Form, Tensor]:
         """The form of queries and keys, and the values `[n, H, C]`, without the padding."""
         weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
         weights = weights if self.in_proj_weight is None else self.in_proj_weight.chunk(3)
         biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
         there = (packed.query, packed.key, packed.key)
         query, key, value = (
-            F.linear(_rows(side, at), weight, bias).unflatten(1, (self.num_heads, self.head_dim))
+            F.linear(rows_of(side, at), weight, bias).unflatten(1, (self.num_heads, self.head_dim))
             for side, at, weight, bias in zip(sides, there, weights, biases, strict=True)
         )
         if self.rotary is not None:
-            query = self.rotary(query, _rows(_positions(sides[0]), packed.query))
-            key = self.rotary(key, _rows(_positions(sides[1]), packed.key))
+            query = self.rotary(query, rows_of(positions(sides[0]), packed.query))
+            key = self.rotary(key, rows_of(positions(sides[1]), packed.key))
         return self.score(query, key), value
 
     def extra_repr(self) -> str:
@@ -274,107 +283,3 @@ class SequenceAttention(nn.Module):
         window = "" if self.radius is None else f", radius={self.radius}"
         window += ", causal=True" if self.causal else ""
         return f"{self.embed_dim}, num_heads={self.num_heads}{window}"
-
-
-@dataclass(frozen=True, eq=False)
-class _Packed:
-    """A padded batch as rows: those queries and keys that are there, sequence after sequence.
-
-    Args:
-        sizes: B, L, S.
-        query: `[B, L]` bool, the queries that are there; `None` = all.
-        key: `[B, S]` bool, the keys that are there; `None` = all.
-        span: over the rows. Its pairs, row by row, are in the order of `[B, L, S]`.
-    """
-
-    sizes: _Sizes
-    query: Tensor | None
-    key: Tensor | None
-    span: Span
-
-    def seen(self) -> Tensor:
-        """Which pairs the span has, `[B, L, S, 1]` bool."""
-        seen = torch.ones(self.sizes, dtype=torch.bool, device=self.span.device)
-        if self.key is not None:
-            seen &= self.key[:, None, :]
-        if self.query is not None:
-            seen &= self.query[:, :, None]
-        if self.span.is_window:
-            place = torch.arange(self.sizes[1], device=seen.device)
-            ahead = place - place[:, None]
-            reach = self.sizes[1] if self.span.radius is None else self.span.radius
-            seen &= (ahead >= -reach) & (ahead <= (0 if self.span.causal else reach))
-        return seen[..., None]
-
-    def pairs(self, bias: Tensor) -> Tensor:
-        """A bias `[B | 1, H | 1, L | 1, S]` by pair, `[E, H]` or `[E]`."""
-        dense = bias.permute(0, 2, 3, 1).expand(*self.sizes, -1)
-        picked = dense.masked_select(self.seen())
-        return picked if bias.shape[1] == 1 else picked.unflatten(0, (-1, bias.shape[1]))
-
-    def dense(self, weights: Tensor) -> Tensor:
-        """Weights `[E, H]` as `[B, H, L, S]`."""
-        nothing = weights.new_zeros(*self.sizes, weights.shape[1])
-        return nothing.masked_scatter(self.seen(), weights).permute(0, 3, 1, 2)
-
-    def padded(self, rows: Tensor) -> Tensor:
-        """Rows of queries as `[B, L, E]`; zeros where there is none."""
-        nothing = rows.new_zeros(*self.sizes[:2], rows.shape[1])
-        if self.query is None:
-            return rows.view_as(nothing)
-        return nothing.masked_scatter(self.query[..., None], rows)
-
-
-def _rows(padded: Tensor, there: Tensor | None) -> Tensor:
-    """What is there of `[B, L, ...]`, sequence after sequence."""
-    return padded.flatten(0, 1) if there is None else padded[there]
-
-
-def _positions(side: Tensor) -> Tensor:
-    """Positions `[B, L]` in the sequences of `[B, L, E]`."""
-    return torch.arange(side.shape[1], device=side.device).expand(side.shape[:2])
-
-
-def _pointer(batch: int, length: int, there: Tensor | None, device: torch.device) -> Tensor:
-    full_length = torch.full((batch,), length, device=device)
-    return pointers(full_length if there is None else there.sum(1))
-
-
-def _has_holes(there: Tensor) -> bool:
-    """Some sequence begins more than once."""
-    begins = there.clone()
-    begins[:, 1:] &= ~there[:, :-1]
-    return bool((begins.sum(1) > 1).any())
-
-
-def _padding(
-    mask: Tensor | None, sizes: _Sizes, single: bool
-) -> tuple[Tensor | None, Tensor | None]:
-    """Which keys are there, `[B, S]` bool, and their bias `[B, 1, 1, S]`; `None` = all, zero."""
-    if mask is None:
-        return None, None
-    _check.shape("key_padding_mask", mask, [sizes[2]] if single else [sizes[0], sizes[2]])
-    mask = _checked_mask("key_padding_mask", mask)
-    mask = mask[None] if single else mask
-    there = ~mask if mask.dtype == torch.bool else mask != float("-inf")
-    bias = None
-    if mask.is_floating_point():
-        bias = mask.masked_fill(~there, 0.0)[:, None, None, :]
-        bias = bias if bias.requires_grad or bool(bias.any()) else None
-    return None if bool(there.all()) else there, bias
-
-
-def _pair_mask(mask: Tensor, sizes: _Sizes, heads: int, dtype: torch.dtype) -> Tensor:
-    """An `attn_mask` as biases, `[B, H, L, S]` or `[1, 1, L, S]`."""
-    batch, *pairs = sizes
-    alone = _checked_mask("attn_mask", mask).dim() == 2
-    _check.shape("attn_mask", mask, pairs if alone else [batch * heads, *pairs])
-    if mask.dtype == torch.bool:
-        mask = torch.zeros_like(mask, dtype=dtype).masked_fill(mask, float("-inf"))
-    return mask[None, None] if alone else mask.unflatten(0, (batch, heads))
-
-
-def _checked_mask(name: str, mask: Tensor) -> Tensor:
-    if _check.tensor(name, mask).dtype != torch.bool and not mask.is_floating_point():
-        raise TypeError(f"{name}: found dtype {mask.dtype}, expected bool or a floating dtype")
-    return mask

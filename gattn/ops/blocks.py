@@ -15,12 +15,11 @@ from torch.utils.checkpoint import checkpoint
 
 from gattn.forms import Additive, Given, Multiplicative
 from gattn.neighborhood import Span
-from gattn.neighborhood._tensors import pointers
 from gattn.normalizers import Softmax
 from gattn.normalizers.even import EvenRows
 from gattn.ops.philox import keep_mask
 from gattn.ops.problem import Problem, is_transformed
-from gattn.ops.tiling import Tile, assembled, pick, stacked, tiles
+from gattn.ops.tiling import Tile, assembled, stacked, tile_biases, tiles
 
 _NUMBERS = 1 << 21
 """Numbers of one tile at the most: few enough to stay in a cache."""
@@ -96,16 +95,9 @@ def _parts(problem: Problem, span: Span, cut: list[Tile]) -> list[_Part]:
             if getattr(form, name) is not None:
                 fields[name] = stacked(getattr(form, name).to(dtype), index)
     if problem.pair_bias is not None:
-        fields["pair_bias"] = _pair_bias(problem.pair_bias.to(dtype), span, cut)
+        fields["pair_bias"] = tile_biases(problem.pair_bias.to(dtype), span, cut)
     columns = zip(*fields.values(), strict=True)
     return [_Part(**dict(zip(fields, column, strict=True))) for column in columns]
-
-
-def _pair_bias(bias: Tensor, span: Span, cut: list[Tile]) -> list[Tensor]:
-    """Biases of the pairs of every tile; what is outside of its band is masked later."""
-    rowptr = pointers(span.stop - span.start)
-    places = [tile.pair(span, rowptr).clamp(0, len(bias) - 1) for tile in cut]
-    return list(pick(bias, places))
 
 
 def _again(problem: Problem, span: Span, tile: Tile, part: _Part) -> tuple[Tensor, Tensor | None]:

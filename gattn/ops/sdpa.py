@@ -19,8 +19,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from gattn.forms import Multiplicative
 from gattn.neighborhood import Span
 from gattn.normalizers import Softmax
-from gattn.ops.problem import Problem
-from gattn.ops.tiling import Tile, assembled, stacked, tiles
+from gattn.ops.problem import Problem, is_transformed
+from gattn.ops.tiling import Tile, assembled, stacked, tile_biases, tiles
 
 _PAIRS = 1 << 22
 """Scores of one call over a window, all heads together: enough to keep every thread busy."""
@@ -28,13 +28,15 @@ _PAIRS = 1 << 22
 
 def reasons(problem: Problem) -> list[str]:
     """Why the problem cannot be computed here; empty = it can."""
-    biases = ("hop_bias", "pair_bias", "pair_features")
+    biases = ("hop_bias", "pair_features")
     found = [f"{name} is given" for name in biases if getattr(problem, name) is not None]
     if problem.wants_statistic:
         found.append("the statistic of the rows is asked for")
     # A subclass may mean something else: only the class itself is known to be what torch computes.
     if type(problem.normalizer) is not Softmax:
         found.append(f"the normalizer is {problem.normalizer}, not Softmax()")
+    if is_transformed():
+        found.append("forward-mode derivatives and torch.func go through PyTorch's own operators")
     return found + _form_reasons(problem) + _span_reasons(problem)
 
 
@@ -47,6 +49,8 @@ def _form_reasons(problem: Problem) -> list[str]:
     if form.left.shape[2] == 0:
         found.append("the form has no channels")
     dtypes = {form.left.dtype, form.right.dtype, problem.values.dtype}
+    if problem.pair_bias is not None and dtypes & {torch.float16, torch.bfloat16}:
+        found.append("pair_bias is given, which torch would round to a half type")
     return found + (["query, key and value differ in dtype"] if len(dtypes) > 1 else [])
 
 
@@ -64,7 +68,8 @@ def forward(problem: Problem) -> tuple[Tensor, None]:
     """Output `[N, H, D]` of every row; there is no statistic."""
     form, span = problem.form, problem.neighborhood
     assert isinstance(form, Multiplicative) and isinstance(span, Span)
-    if span.kind == "full" or (span.kind == "window" and _is_causal(span)):
+    whole = span.kind == "full" or (span.kind == "window" and _is_causal(span))
+    if whole and problem.pair_bias is None:
         sides = form.left[None], form.right[None], problem.values[None]
         return _called(problem, sides, None, _is_causal(span))[0], None
     if _packed_on_gpu(problem, span):
@@ -100,10 +105,17 @@ def _tiled(problem: Problem, span: Span) -> Tensor:
         stacked(problem.values, sources),
         strict=True,
     )
-    parts = [
-        _called(problem, of_tile, *_masked(tile, span))
-        for tile, of_tile in zip(cut, sides, strict=True)
-    ]
+    if problem.pair_bias is None:
+        parts = [
+            _called(problem, of_tile, *_masked(tile, span))
+            for tile, of_tile in zip(cut, sides, strict=True)
+        ]
+    else:
+        biases = tile_biases(problem.pair_bias.to(problem.form.left.dtype), span, cut)
+        parts = [
+            _biased(problem, of_tile, tile.band(span), bias)
+            for tile, of_tile, bias in zip(cut, sides, biases, strict=True)
+        ]
     return assembled(parts, rows, span.num_rows)
 
 
@@ -112,10 +124,23 @@ def _masked(tile: Tile, span: Span) -> tuple[Tensor | None, bool]:
     return (None, True) if _is_causal(span) else (tile.band(span), False)
 
 
+def _biased(
+    problem: Problem, sides: tuple[Tensor, Tensor, Tensor], band: Tensor | None, bias: Tensor
+) -> Tensor:
+    """The same with a bias `[B, n, w]` or `[B, n, w, H]`; of a row of -inf torch would make NaN."""
+    mask = bias[:, None] if bias.dim() == 3 else bias.permute(0, 3, 1, 2)
+    mask = mask if band is None else mask.masked_fill(~band, float("-inf"))
+    empty = (mask == float("-inf")).all(-1, keepdim=True)
+    out = _called(problem, sides, mask.masked_fill(empty, 0.0), False)
+    return out.masked_fill(empty.transpose(1, 2), 0.0)
+
+
 def _packed_on_gpu(problem: Problem, span: Span) -> bool:
     """Torch's kernel for packed batches: CUDA, half types, one width, a scaled dot, no dropout."""
     query, value = problem.form.left, problem.values
     if query.device.type != "cuda" or problem.dropout or span.is_window:
+        return False
+    if problem.pair_bias is not None:
         return False
     if query.dtype not in (torch.float16, torch.bfloat16) or query.shape[2] != value.shape[2]:
         return False

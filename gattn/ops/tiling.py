@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gattn.neighborhood import Span
+from gattn.neighborhood._tensors import pointers
 
 # Rows of a block of a window: about as many as its radius, so that half of the products count.
 _LEAST_ROWS, _MOST_ROWS = 32, 256
@@ -179,7 +180,7 @@ def pick(tensor: Tensor, places: Sequence[Place]) -> tuple[Tensor, ...]:
 
 
 def stacked(tensor: Tensor, index: Sequence[Tensor]) -> list[Tensor]:
-    """`tensor[i]` for each `[B, n]` of consecutive indices; what several share is picked once.
+    """`tensor[i]` for each of some `[B, n]`; what stands together is not copied.
 
     Args:
         tensor: `[M, ...]`.
@@ -188,12 +189,31 @@ def stacked(tensor: Tensor, index: Sequence[Tensor]) -> list[Tensor]:
     places: dict[tuple[int, ...], Place] = {}
     keys = []
     for blocks in index:
+        # Ends tell blocks apart: what is between them follows.
         key = tuple(blocks[:, [0, -1]].flatten().tolist())
-        alone = len(blocks) == 1 and bool((blocks.diff() == 1).all())
-        places.setdefault(key, slice(key[0], key[1] + 1) if alone else blocks)
+        whole = bool((blocks.flatten().diff() == 1).all())
+        places.setdefault(key, slice(key[0], key[-1] + 1) if whole else blocks)
         keys.append(key)
     found = dict(zip(places, pick(tensor, list(places.values())), strict=True))
-    return [found[k] if found[k].dim() > tensor.dim() else found[k][None] for k in keys]
+    return [
+        found[key].view(*blocks.shape, *tensor.shape[1:])
+        if isinstance(places[key], slice)
+        else found[key]
+        for key, blocks in zip(keys, index, strict=True)
+    ]
+
+
+def tile_biases(bias: Tensor, span: Span, cut: Sequence[Tile]) -> list[Tensor]:
+    """Biases of the pairs of every tile, `[B, n, w]` or `[B, n, w, H]`, right inside its band.
+
+    Args:
+        bias: `[E]` or `[E, H]`, in the order of the rows.
+        span: whose pairs they are.
+        cut: its tiles.
+    """
+    rowptr = pointers(span.stop - span.start)
+    places = [tile.pair(span, rowptr).clamp(0, len(bias) - 1) for tile in cut]
+    return list(pick(bias, places))
 
 
 def assembled(

@@ -40,7 +40,6 @@ def test_the_first_without_a_reason_computes():
         (gattn.full(6).expand(), {}, "is Sparse, not Span"),
         (gattn.full(6), {"normalizer": gattn.normalizers.Sigmoid()}, "normalizer is Sigmoid()"),
         (gattn.full(6), {"score": gattn.scores.GATv2(2, 4)}, "form is Additive"),
-        (gattn.full(6), {"pair_bias": torch.zeros(36)}, "pair_bias is given"),
     ],
 )
 def test_a_named_backend_that_cannot_says_why(graph, options, reason):

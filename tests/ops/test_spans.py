@@ -136,11 +136,35 @@ def test_sdpa_equals_the_reference_on_every_span(name, tiled):
     assert_same(sdpa, Problem(form, leaves["value"], SPANS[name], Softmax()), leaves)
 
 
+@pytest.mark.parametrize("per_head", [False, True])
+@pytest.mark.parametrize("name", ["full", "packed cross", "window", "packed causal"])
+def test_sdpa_takes_biases_and_masks_of_pairs(name, per_head, tiled):
+    span = SPANS[name]
+    leaves = leaves_of(span, "product")
+    options = options_of(span, leaves)
+    bias = options["pair_bias"].detach()
+    bias[: int((span.stop - span.start)[0])] = -torch.inf  # the first row sees nothing
+    leaves = {name: leaf for name, leaf in leaves.items() if name != "hop_bias"}
+    leaves["pair_bias"] = (bias if per_head else bias[:, 0]).clone().requires_grad_()
+    form = form_of("product", leaves)
+    problem = Problem(form, leaves["value"], span, Softmax(), pair_bias=leaves["pair_bias"])
+    assert_same(sdpa, problem, leaves)
+
+
 def test_a_value_that_is_the_key_gets_both_gradients(tiled):
     leaves = leaves_of(SPANS["window"], "sum")
     del leaves["value"]
     problem = Problem(form_of("sum", leaves), None, SPANS["window"], Sparsemax())
     assert_same(blocks, problem, leaves)
+
+
+@pytest.mark.parametrize("span", [gattn.window(6, 1), gattn.full(6)], ids=str)
+def test_transformed_functions_have_their_gradients(span):
+    x = torch.randn(6, 1, 4)
+    found = torch.func.grad(lambda query: gattn.attend(query, x, x, span).sum())(x)
+    leaf = x.clone().requires_grad_()
+    gattn.attend(leaf, x, x, span, backend="reference").sum().backward()
+    torch.testing.assert_close(found, leaf.grad)
 
 
 @pytest.mark.parametrize("name", ["window", "packed cross"])

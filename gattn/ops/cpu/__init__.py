@@ -1,19 +1,24 @@
 """The CPU backend: sparse kernels compiled by numba.
 
 A problem with a normaliser of the library runs fused, with nothing wider than `[N, H, C]`; one
-with another normaliser runs in two halves around it, with nothing wider than `[E, H]`.
+with another normaliser, or with a score that is a function of the user's, runs in two halves
+around it, with nothing wider than `[E, H]`.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gattn._numba.compile import missing
-from gattn.forms import Given
+from gattn.forms import Given, Multiplicative
 from gattn.neighborhood import Span, Sparse
 from gattn.normalizers import Rows
 from gattn.ops import library as library  # registers the operators
+from gattn.ops.cpu.given import given_scores
 from gattn.ops.inputs import Inputs, name_of
 from gattn.ops.problem import Problem, is_transformed
 
@@ -34,8 +39,6 @@ def reasons(problem: Problem) -> list[str]:
     span = problem.neighborhood
     if isinstance(span, Span) and span.num_pairs > MOST_PAIRS_OF_SPAN:
         found.append(f"the span has more than {MOST_PAIRS_OF_SPAN:,} pairs to write out")
-    if isinstance(problem.form, Given):
-        found.append("the form is Given, which only PyTorch can compute")
     if is_transformed():
         found.append("forward-mode derivatives and torch.func go through PyTorch's own operators")
     return found
@@ -43,7 +46,7 @@ def reasons(problem: Problem) -> list[str]:
 
 def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
     """Output `[R, H, D]` and statistic `[R, H]` of every row."""
-    if name_of(problem.normalizer) is None:
+    if name_of(problem.normalizer) is None or isinstance(problem.form, Given):
         return halves(problem)
     out, statistic, *_ = torch.ops.gattn.attend(*Inputs.of(problem, _stored(problem)))
     return out, statistic if problem.normalizer.has_statistic else None
@@ -52,17 +55,32 @@ def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
 def halves(problem: Problem) -> tuple[Tensor, Tensor | None]:
     """`forward` in two halves, with scores and weights `[E, H]` between them."""
     stored = _stored(problem)
-    inputs = Inputs.of(problem, stored)
-    score = torch.ops.gattn.sddmm(*inputs)
-    weights, statistic = problem.normalizer.normalize(score, _rows(stored))
-    return torch.ops.gattn.spmm(*inputs, weights), statistic
+    weights, statistic = problem.normalizer.normalize(_scores(problem, stored), _rows(stored))
+    if isinstance(problem.form, Given):
+        problem = replace(problem, **_unscored(problem.form, problem))
+    return torch.ops.gattn.spmm(*Inputs.of(problem, stored), weights), statistic
 
 
 def weights(problem: Problem) -> Tensor:
     """Weights `[E, H]` before the dropout, in the builder's input order."""
     stored = _stored(problem)
-    score = torch.ops.gattn.sddmm(*Inputs.of(problem, stored))
-    return _in_input_order(problem.normalizer.normalize(score, _rows(stored))[0], stored)
+    found = problem.normalizer.normalize(_scores(problem, stored), _rows(stored))[0]
+    return _in_input_order(found, stored)
+
+
+def _scores(problem: Problem, stored: Sparse) -> Tensor:
+    """Scores `[E, H]` in the order of the rows."""
+    if isinstance(problem.form, Given):
+        return given_scores(problem, stored)
+    return torch.ops.gattn.sddmm(*Inputs.of(problem, stored))
+
+
+def _unscored(form: Given, problem: Problem) -> dict[str, Any]:
+    """What is left of a problem that is scored: a form without channels, and the values."""
+    nothing = Multiplicative(form.left[..., :0], form.right[..., :0])
+    features = None if problem.pair_value is None else problem.pair_features
+    without = {"hop_bias": None, "pair_bias": None, "pair_weight": None}
+    return {"form": nothing, "value": problem.values, "pair_features": features, **without}
 
 
 def _stored(problem: Problem) -> Sparse:
