@@ -80,4 +80,7 @@ def row_of_pairs(rowptr: Tensor, num_pairs: int) -> Tensor:
 def _counts(tensor: Tensor) -> bool:
     """Whether the tensor is one that compiled code can read, and there is compiled code."""
     plain = type(tensor) is Tensor and tensor.device.type == "cpu"
-    return plain and not torch.compiler.is_compiling() and missing() is None
+    if not plain or torch.compiler.is_compiling():
+        return False
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # type: ignore[attr-defined]
+    return not wrapped and missing() is None

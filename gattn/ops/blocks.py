@@ -139,7 +139,7 @@ def _scores(problem: Problem, span: Span, tile: Tile, part: _Part) -> Tensor:
 
 def _hops(span: Span, tile: Tile) -> Tensor | None:
     """Hops `[n, w]`, right inside the band."""
-    return span.hops_of(tile.distance()) if span.is_window else None
+    return span.hops_of(tile.distance(span.device)) if span.is_window else None
 
 
 def _form_scores(problem: Problem, part: _Part, hop: Tensor | None, band: Tensor | None) -> Tensor:
@@ -195,8 +195,9 @@ def _dropout_factor(problem: Problem, tile: Tile) -> Tensor:
     """0 for a dropped weight, 1 / (1 - dropout) for a kept one, `[B, H, n, w]`."""
     assert problem.seed is not None
     size = (*tile.row.shape, tile.source.shape[1])
-    row = tile.row[:, :, None].expand(size).flatten()
-    source = tile.source[:, None, :].expand(size).flatten()
+    device = problem.seed.device
+    row = tile.row.to(device)[:, :, None].expand(size).flatten()
+    source = tile.source.to(device)[:, None, :].expand(size).flatten()
     none = torch.zeros_like(row)  # a span has no duplicates
     kept = keep_mask(row, source, none, problem.heads, problem.dropout, problem.seed)
     factor = kept * (0.0 if problem.dropout == 1.0 else 1.0 / (1.0 - problem.dropout))

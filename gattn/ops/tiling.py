@@ -26,7 +26,7 @@ Place = slice | Tensor
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """Blocks of one shape.
+    """Blocks of one shape. Their numbers stay on the CPU, whatever device the features are on.
 
     Args:
         row: `[B, n]` int64, the rows of each block.
@@ -44,9 +44,9 @@ class Tile:
         """Scores of the tile, for one head."""
         return self.row.numel() * self.source.shape[1]
 
-    def distance(self) -> Tensor:
+    def distance(self, device: torch.device) -> Tensor:
         """Position of a source minus that of a row, `[n, w]`."""
-        place = torch.arange(max(self.row.shape[1], self.source.shape[1]), device=self.row.device)
+        place = torch.arange(max(self.row.shape[1], self.source.shape[1]), device=device)
         ahead = place[: self.source.shape[1]] - place[: self.row.shape[1], None]
         return ahead if self.offset is None else ahead + self.offset
 
@@ -54,15 +54,14 @@ class Tile:
         """Which sources of its block a row sees, `[n, w]` bool; `None` = all."""
         if self.offset is None:
             return None
-        distance = self.distance()
+        distance = self.distance(span.device)
         seen = distance <= (0 if span.causal else _reach(span))
-        seen &= distance >= -_reach(span)
-        return None if bool(seen.all()) else seen
+        return seen & (distance >= -_reach(span))
 
     def pair(self, span: Span, rowptr: Tensor) -> Tensor:
         """The number of each pair in the order of the rows, `[B, n, w]`, right inside the band."""
-        first = (rowptr[:-1] - span.start)[self.row]
-        return first[:, :, None] + self.source[:, None, :]
+        row, source = self.row.to(rowptr.device), self.source.to(rowptr.device)
+        return (rowptr[:-1] - span.start)[row][:, :, None] + source[:, None, :]
 
 
 def _reach(span: Span) -> int:
@@ -99,7 +98,7 @@ def tiles(span: Span, budget: int, split: bool = True) -> Iterator[Tile]:
             at = row[part, None] + torch.arange(height)
             at = at if order is None else order[at]
             seen = source[part, None] + torch.arange(width)
-            yield Tile(at.to(span.device), seen.to(span.device), ahead if span.is_window else None)
+            yield Tile(at, seen, ahead if span.is_window else None)
 
 
 def _runs(span: Span) -> tuple[Tensor | None, Tensor, Tensor, Tensor, Tensor]:
@@ -192,7 +191,8 @@ def stacked(tensor: Tensor, index: Sequence[Tensor]) -> list[Tensor]:
         # Ends tell blocks apart: what is between them follows.
         key = tuple(blocks[:, [0, -1]].flatten().tolist())
         whole = bool((blocks.flatten().diff() == 1).all())
-        places.setdefault(key, slice(key[0], key[-1] + 1) if whole else blocks)
+        if key not in places:
+            places[key] = slice(key[0], key[-1] + 1) if whole else blocks.to(tensor.device)
         keys.append(key)
     found = dict(zip(places, pick(tensor, list(places.values())), strict=True))
     return [
@@ -229,6 +229,7 @@ def assembled(
     """
     index = torch.cat([row.flatten() for row in rows])
     values = torch.cat([part.flatten(0, 1) for part in parts])
-    if len(index) == num_rows and torch.equal(index, torch.arange(num_rows, device=index.device)):
+    if torch.equal(index, torch.arange(num_rows)):
         return values
-    return values.new_full((num_rows, *values.shape[1:]), empty).index_copy(0, index, values)
+    found = values.new_full((num_rows, *values.shape[1:]), empty)
+    return found.index_copy(0, index.to(values.device), values)

@@ -227,3 +227,28 @@ def test_windows_of_packed_sequences_are_checked():
     with pytest.raises(ValueError, match="ranges that are not those of 'packed_window'"):
         gattn.Span(start, stop, 3, "packed_window", radius=1)
     assert SPANS["packed window"].sequences().tolist() == [0, 3, 50, 51, 54]
+
+
+def test_a_packed_batch_is_handed_to_torchs_kernel_as_it_wants_it(monkeypatch):
+    """The kernel itself runs on CUDA only: this stands in for it."""
+    ptr = torch.tensor([0, 3, 7, 10]), torch.tensor([0, 2, 4, 9])
+    span, called = gattn.full(ptr=ptr), []
+
+    def kernel(query, key, value, rows, sources, most_rows, most_sources):
+        assert rows.dtype == sources.dtype == torch.int32
+        called.append((rows.tolist(), sources.tolist(), most_rows, most_sources))
+        out = torch.empty(*query.shape[:2], value.shape[2], dtype=query.dtype)
+        for graph in range(len(rows) - 1):
+            row = slice(rows[graph], rows[graph + 1])
+            source = slice(sources[graph], sources[graph + 1])
+            sides = (side.transpose(0, 1) for side in (query[row], key[source], value[source]))
+            out[row] = torch.nn.functional.scaled_dot_product_attention(*sides).transpose(0, 1)
+        return out
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    monkeypatch.setattr(sdpa, "_packed_on_gpu", lambda problem, span: sdpa._in_order(span))
+    query, (key, value) = torch.randn(9, 2, 8), torch.randn(2, 10, 2, 8).unbind()
+    found = gattn.attend(query, key, value, span, backend="sdpa")
+    assert called == [([0, 2, 4, 9], [0, 3, 7, 10], 5, 4)]
+    expected = gattn.attend(query, key, value, span, backend="reference")
+    torch.testing.assert_close(found, expected)
