@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gattn import _check
 from gattn.neighborhood._tensors import map_tensors, mover
-from gattn.neighborhood.build import checked_edges, from_edge_index
+from gattn.neighborhood.build import checked_count, checked_edges, from_edge_index
 from gattn.neighborhood.span import Span
 from gattn.neighborhood.sparse import Sparse
 
@@ -71,11 +71,12 @@ def clusters(assignment: Tensor, graph: Tensor | None = None) -> Clusters:
 
     Raises:
         TypeError: the numbers are no integers.
-        ValueError: the two differ in length.
+        ValueError: the two differ in length or device.
     """
     _check.shape("assignment", _check.integers("assignment", assignment), ["N"])
     graph = torch.zeros_like(assignment) if graph is None else _check.integers("graph", graph)
     _check.shape("graph", graph, [len(assignment)])
+    _check.same_device("graph", graph, assignment.device, "assignment")
     both = torch.stack([graph.long(), assignment.long()], 1)
     kinds, cluster = torch.unique(both, dim=0, return_inverse=True)
     node = torch.arange(len(assignment), device=assignment.device)
@@ -110,11 +111,12 @@ def communities(
     """
     import networkx
 
-    source, target, (_, count) = checked_edges(edge_index, num_nodes)
-    _check.within("edge_index", edge_index, count, "num_nodes")
+    source, target, count = _square(edge_index, num_nodes)
+    # Each edge once, in one order: that of the edges would break ties between communities.
+    ends = torch.stack([torch.minimum(source, target), torch.maximum(source, target)])
     graph = networkx.Graph()
     graph.add_nodes_from(range(count))
-    graph.add_edges_from(zip(source.tolist(), target.tolist(), strict=True))
+    graph.add_edges_from(ends[:, source != target].unique(dim=1).t().tolist())
     found = networkx.community.louvain_communities(graph, resolution=resolution, seed=seed)
     assignment = torch.empty(count, dtype=torch.int64, device=edge_index.device)
     for number, members in enumerate(found):
@@ -135,9 +137,17 @@ def components(edge_index: Tensor, num_nodes: int | None = None) -> Tensor:
     import numpy as np
     from scipy import sparse
 
-    source, target, (_, count) = checked_edges(edge_index, num_nodes)
-    _check.within("edge_index", edge_index, count, "num_nodes")
+    source, target, count = _square(edge_index, num_nodes)
     ends = source.cpu().numpy(), target.cpu().numpy()
     edges = sparse.coo_array((np.ones(len(source), np.int8), ends), shape=(count, count))
     _, component = sparse.csgraph.connected_components(edges, directed=False)
     return torch.from_numpy(component).long().to(edge_index.device)
+
+
+def _square(edge_index: Tensor, num_nodes: int | None) -> tuple[Tensor, Tensor, int]:
+    """Both ends of the edges within one set of nodes, and the number of nodes."""
+    count = None if num_nodes is None else checked_count(num_nodes)
+    source, target, (count, _) = checked_edges(edge_index, count)
+    for name, ends in (("edge_index[0]", source), ("edge_index[1]", target)):
+        _check.within(name, ends, count, "num_nodes")
+    return source, target, count

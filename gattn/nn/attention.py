@@ -91,14 +91,14 @@ class GraphAttention(nn.Module):
         self.in_channels = in_channels
         self.out_channels = _check.integer("out_channels", out_channels, 1)
         self.heads = _check.integer("heads", heads, 1)
-        self.normalizer = _checked_normalizer(normalizer)
+        self.normalizer = checked_normalizer(normalizer)
         self.levels = checked_levels(levels)
         self.concat = concat
         self.dropout = _check.fraction("dropout", dropout)
         self.backend = backend
         if backend is not None:
             _check.one_of("backend", backend, BACKENDS)
-        self.score = _built(score, heads, out_channels)
+        self.score = built_score(score, heads, out_channels)
         self._build_projections(share_key_value)
         self._build_edges(edge_dim)
         self._build_levels(hop_bias, per_channel, feature_tokens)
@@ -149,7 +149,8 @@ class GraphAttention(nn.Module):
             self.hop_level = HopLevel(*size, hop_bias, per_channel)
         if "feature" in self.levels:
             source = given[1] if isinstance(given, tuple) else given
-            self.feature_level = FeatureLevel(source, *size, tokens)
+            share = self.lin_value is None
+            self.feature_level = FeatureLevel(source, *size, tokens, share)
         if "cluster" in self.levels:
             self.cluster_level = ClusterLevel(*size)
 
@@ -175,7 +176,7 @@ class GraphAttention(nn.Module):
 
         Args:
             x: `[N, in]`, or `(x_target [N, in_t], x_source [M, in_s])`; a leading batch axis is
-                allowed.
+                allowed, which all results then have.
             neighborhood: a neighbourhood, or an `edge_index` (PyG's, of any kind): one hop.
             pair_bias: `[E]` or `[E, H]`, added to the scores; -inf masks.
             edge_attr: `[E, F]` or `[E]`, features of the pairs.
@@ -265,11 +266,7 @@ class GraphAttention(nn.Module):
         if self.feature_level is not None:
             found["feature"] = self.feature_level.weights(x[1] if isinstance(x, tuple) else x)
         if self.hop_level is not None:
-            of_pairs = sides.query, sides.form, sides.around
-            found["node"], found["pair_ring"] = self.hop_level.weights(*of_pairs, **options)
-            rings = self.hop_level.ring_weights(*of_pairs, **options)
-            axis = -3 if self.hop_level.per_channel else -2
-            found["hop"] = rings.unflatten(axis, (sides.around.num_targets, -1))
+            found |= self.hop_level.weights(sides.query, sides.form, sides.around, **options)
         elif self._has_pairs:
             found["node"] = form_weights(sides.form, sides.around, **options)
         if self.cluster_level is not None:
@@ -319,13 +316,15 @@ class GraphAttention(nn.Module):
         query, key = self._heads(self.lin_query(target)), self._heads(self.lin_key(source))
         value = None if self.lin_value is None else self._heads(self.lin_value(source))
         if self.feature_level is not None:
-            more_key, more_value = self.feature_level(source)
-            key, value = key + more_key, None if value is None else value + more_value
-        if "node" in self.levels:
-            return _Sides(query, key, value, self.score(query, key), around)
+            more_key, more_value = self.feature_level(source, self.backend)
+            key = key + more_key
+            value = None if value is None or more_value is None else value + more_value
         # Pairs that are not compared weigh alike: a score without channels.
-        alike = Multiplicative(query[..., :0], key[..., :0])
-        return _Sides(query, key, key if value is None else value, alike, around)
+        compared = "node" in self.levels
+        form = self.score(query, key) if compared else Multiplicative(query[..., :0], key[..., :0])
+        # `None` is the form's own side: where that is not the key, the key has to be given.
+        value = key if value is None and form.right is not key else value
+        return _Sides(query, key, value, form, around)
 
     def _check_clusters(self, target: Tensor, source: Tensor, clusters: Clusters | None) -> None:
         if (clusters is None) != (self.cluster_level is None):
@@ -335,6 +334,9 @@ class GraphAttention(nn.Module):
         if not self._has_pairs and self.cluster_level is None and target is not source:
             raise ValueError(f"x: found a pair, expected one tensor for the levels {self.levels}")
         if clusters is not None:
+            if not isinstance(clusters, Clusters):
+                found = type(clusters).__name__
+                raise TypeError(f"clusters: found {found}, expected Clusters: gattn.clusters")
             found = clusters.look.num_targets, clusters.pool.num_sources
             expected = target.shape[-2], source.shape[-2]
             if found != expected:
@@ -371,7 +373,12 @@ class GraphAttention(nn.Module):
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads})"
 
 
-def _built(score: Score | type[Score], heads: int, channels: int) -> Score:
+def built_score(score: Score | type[Score], heads: int, channels: int) -> Score:
+    """The score of a layer, built if it is a class.
+
+    Raises:
+        TypeError: it is neither a class of scores nor one.
+    """
     if isinstance(score, type) and issubclass(score, Score):
         return score.for_heads(heads, channels)
     if not isinstance(score, Score):
@@ -379,7 +386,12 @@ def _built(score: Score | type[Score], heads: int, channels: int) -> Score:
     return score
 
 
-def _checked_normalizer(normalizer: Normalizer | None) -> Normalizer:
+def checked_normalizer(normalizer: Normalizer | None) -> Normalizer:
+    """The normaliser of a layer; `Softmax()` for `None`.
+
+    Raises:
+        TypeError: it is none.
+    """
     if normalizer is None:
         return Softmax()
     if not isinstance(normalizer, Normalizer):

@@ -54,10 +54,11 @@ class DepthBreadth(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels, self.heads = in_channels, out_channels, heads
         self.concat = concat
-        both = {"concat": True, "bias": False, **shared}
         chosen = {"levels": ("feature", "node")} if fine is None else fine
-        self.fine = GraphAttention(in_channels, out_channels, heads, **{**both, **chosen})
-        self.broad = GraphAttention(in_channels, out_channels, heads, **{**both, **(broad or {})})
+        self.fine, self.broad = (
+            GraphAttention(in_channels, out_channels, heads, **_of_branch(name, shared, own))
+            for name, own in (("fine", chosen), ("broad", broad or {}))
+        )
         self.lin_gate = Linear(3 * heads * out_channels, heads, weight_initializer="glorot")
         width = heads * out_channels if concat else out_channels
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
@@ -83,13 +84,13 @@ class DepthBreadth(nn.Module):
         *,
         clusters: Clusters | None = None,
     ) -> Tensor:
-        """Features of the targets, `[N, H * C]`, or `[N, C]` without `concat`.
+        """Features of the targets, `[..., N, H * C]`, or `[..., N, C]` without `concat`.
 
         Args:
             x: as `GraphAttention`.
             near: what the fine branch attends to: a neighbourhood, or an `edge_index`.
             far: what the broad branch attends to.
-            clusters: for whichever branch has the level "cluster".
+            clusters: of `gattn.clusters`, for the branches with the level "cluster".
 
         Raises:
             TypeError, ValueError: as `GraphAttention`.
@@ -113,17 +114,17 @@ class DepthBreadth(nn.Module):
         Args: as `forward`.
 
         Returns:
-            "gate" `[N, H]`, 1 where a node takes the fine branch and 0 where the broad one; "fine"
-            and "broad", what `GraphAttention.inspect` tells of each.
+            "gate" `[..., N, H]`, 1 where a node takes the fine branch and 0 where the broad one;
+            "fine" and "broad", what `GraphAttention.inspect` tells of each.
 
         Raises:
             TypeError, ValueError: as `forward`.
         """
-        found = {
-            name: branch.inspect(x, around, clusters=_for(branch, clusters))
-            for name, branch, around in (("fine", self.fine, near), ("broad", self.broad, far))
+        return {
+            "gate": self._gate(*self._branches(x, near, far, clusters)),
+            "fine": self.fine.inspect(x, near, clusters=_for(self.fine, clusters)),
+            "broad": self.broad.inspect(x, far, clusters=_for(self.broad, clusters)),
         }
-        return {"gate": self._gate(*self._branches(x, near, far, clusters)), **found}
 
     def _branches(
         self,
@@ -133,6 +134,10 @@ class DepthBreadth(nn.Module):
         clusters: Clusters | None,
     ) -> tuple[Tensor, Tensor]:
         """Outputs of both branches, `[..., N, H, C]`."""
+        if clusters is not None and not any("cluster" in b.levels for b in (self.fine, self.broad)):
+            raise ValueError(
+                "clusters: found some, expected none: no branch has the level 'cluster'"
+            )
         size = (self.heads, self.out_channels)
         fine = self.fine(x, near, clusters=_for(self.fine, clusters))
         broad = self.broad(x, far, clusters=_for(self.broad, clusters))
@@ -145,6 +150,16 @@ class DepthBreadth(nn.Module):
     def __repr__(self) -> str:
         """As PyG's layers write themselves."""
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads})"
+
+
+def _of_branch(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of a branch, whose heads the gate needs apart."""
+    if "concat" in own:
+        raise ValueError(f"{name}: found 'concat', expected it for both branches: concat=...")
+    both = {"bias": False, **shared, **own}
+    if both.get("edge_dim") is not None:
+        raise ValueError("edge_dim: found one, expected none: branches take no features of pairs")
+    return both
 
 
 def _for(branch: GraphAttention, clusters: Clusters | None) -> Clusters | None:

@@ -67,7 +67,7 @@ class AttentionBlock(nn.Module):
     def forward(
         self, x: Tensor, neighborhood: Neighborhood | Tensor, clusters: Clusters | None = None
     ) -> Tensor:
-        """Features `[N, channels]` after the block; arguments as `GraphAttention`."""
+        """Features `[..., N, channels]` after the block; arguments as `GraphAttention`."""
         attended = self.attention(self.norm_attention(x), neighborhood, clusters=clusters)
         x = x + self.dropout(self.merge(attended))
         inner = self.dropout(self.act(self.widen(self.norm_feed(x))))
@@ -142,7 +142,7 @@ class AttentionGNN(nn.Module):
     def forward(
         self, x: Tensor, neighborhood: Neighborhood | Tensor, clusters: Clusters | None = None
     ) -> Tensor:
-        """Outputs `[N, out_channels]`.
+        """Outputs `[..., N, out_channels]`.
 
         Args:
             x: `[N, in_channels]`, or with a leading batch axis.
@@ -196,7 +196,16 @@ def _jumping(jk: str | None, channels: int, num_layers: int, heads: int) -> nn.M
     if jk == "attention":
         return LayerAttention(channels, num_layers, heads)
     _check.one_of("jk", jk, ("last", "attention", "cat", "max", "lstm"))
-    return pyg_models.JumpingKnowledge(jk, channels, num_layers)
+    return _Jumping(jk, channels, num_layers)
+
+
+class _Jumping(pyg_models.JumpingKnowledge):
+    """PyG's own, with a leading batch axis besides, which its LSTM does not take."""
+
+    def forward(self, xs: list[Tensor]) -> Tensor:
+        """One `[..., N, C]` of those of all blocks."""
+        nodes = xs[0].shape[:-1]
+        return super().forward([x.flatten(0, -2) for x in xs]).unflatten(0, nodes)
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:

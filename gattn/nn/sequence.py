@@ -12,7 +12,7 @@ from gattn import _check
 from gattn.forms import Form
 from gattn.functional import attend_form, form_weights
 from gattn.neighborhood import full, window
-from gattn.nn.attention import _built, _checked_normalizer
+from gattn.nn.attention import built_score, checked_normalizer
 from gattn.nn.packing import (
     Packed,
     Sizes,
@@ -117,14 +117,14 @@ class SequenceAttention(nn.Module):
         self.batch_first = batch_first
         self.radius = None if radius is None else _check.integer("radius", radius, 0, 2**31 - 1)
         self.causal = causal
-        self.normalizer = _checked_normalizer(normalizer)
+        self.normalizer = checked_normalizer(normalizer)
         self.backend = backend
         if backend is not None:
             _check.one_of("backend", backend, BACKENDS)
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         self._build_projections(bias, place)
         self._build_position(position, place)
-        self.score = _built(score, num_heads, self.head_dim)
+        self.score = built_score(score, num_heads, self.head_dim)
         if self.score is not score:
             self.score.to(**place)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from gattn.normalizers.base import Rows
 
 
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class EvenRows(Rows):
     """Rows that all have the same number of pairs, which a dense block of scores has.
 
@@ -15,7 +18,7 @@ class EvenRows(Rows):
 
     Args:
         count: R, the number of rows.
-        width: pairs of each row.
+        width: pairs of each row, at least one.
         device: where the scores are.
     """
 

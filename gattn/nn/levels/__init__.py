@@ -35,8 +35,11 @@ def checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
     """The levels as a tuple, if they are a subset of `LEVELS` in its order.
 
     Raises:
+        TypeError: they are no sequence.
         ValueError: they are not, or there are none.
     """
+    if not isinstance(levels, Sequence):
+        raise TypeError(f"levels: found {levels!r}, expected some of {LEVELS} (DEPTHS has them)")
     found = (levels,) if isinstance(levels, str) else tuple(levels)
     if not found or found != tuple(level for level in LEVELS if level in found):
         raise ValueError(f"levels: found {found}, expected some of {LEVELS}, in this order")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gattn import _check
 from gattn.functional import attend, attention_weights
-from gattn.neighborhood import Span, full
+from gattn.neighborhood import Span
 
 
 class LayerAttention(nn.Module):
@@ -28,14 +28,15 @@ class LayerAttention(nn.Module):
         heads: H.
 
     Raises:
-        ValueError: `channels` is not a multiple of `heads`.
+        TypeError, ValueError: a number is out of range, or `channels` no multiple of `heads`.
     """
 
     def __init__(self, channels: int, num_layers: int, heads: int = 1) -> None:
         super().__init__()
-        if channels % _check.integer("heads", heads, 1):
+        self.heads = _check.integer("heads", heads, 1)
+        if _check.integer("channels", channels, 1) % heads:
             raise ValueError(f"channels: found {channels}, expected a multiple of heads = {heads}")
-        self.heads = heads
+        _check.integer("num_layers", num_layers, 1)
         self.lin_query = nn.Linear(channels, channels, bias=False)
         self.lin_key = nn.Linear(channels, channels, bias=False)
         self.layer_key = nn.Parameter(torch.empty(num_layers, channels))
@@ -48,30 +49,42 @@ class LayerAttention(nn.Module):
         nn.init.normal_(self.layer_key, std=0.02)
 
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:
-        """One output `[..., N, channels]` of those of all layers, each `[..., N, channels]`."""
+        """One output `[..., N, channels]` of those of all layers, each `[..., N, channels]`.
+
+        Raises:
+            ValueError: there are not as many as layers, or they differ in shape.
+        """
         query, key, value = self._parts(outputs)
         out = attend(query, key, value, self._around(len(query), len(outputs)))
-        return out.view(outputs[0].shape)
+        return out.reshape(outputs[0].shape)
 
     def weights(self, outputs: Sequence[Tensor]) -> Tensor:
-        """How much a node attends to each layer, `[..., N, L, H]`."""
+        """How much a node attends to each layer, `[..., N, L, H]`; arguments as `forward`."""
         query, key, _ = self._parts(outputs)
         found = attention_weights(query, key, self._around(len(query), len(outputs)))
         return found.view(*outputs[0].shape[:-1], len(outputs), self.heads)
 
     def _parts(self, outputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Query `[N, H, C]`, and key and value `[N * L, H, C]`."""
-        if len(outputs) != len(self.layer_key):
-            raise ValueError(
-                f"outputs: found {len(outputs)}, expected one of each of {len(self.layer_key)} layers"
-            )
+        self._check(outputs)
         layers = torch.stack(tuple(outputs), -2)
         query, key = self.lin_query(outputs[-1]), self.lin_key(layers) + self.layer_key
-        width = outputs[-1].shape[-1]
-        return tuple(  # type: ignore[return-value]
-            part.reshape(-1, width).unflatten(-1, (self.heads, -1)) for part in (query, key, layers)
-        )
+        size = self.heads, layers.shape[-1] // self.heads
+        query, key, value = (part.unflatten(-1, size) for part in (query, key, layers))
+        return query.flatten(0, -3), key.flatten(0, -3), value.flatten(0, -3)
+
+    def _check(self, outputs: Sequence[Tensor]) -> None:
+        layers, width = self.layer_key.shape
+        if len(outputs) != layers:
+            raise ValueError(
+                f"outputs: found {len(outputs)}, expected one of each of {layers} layers"
+            )
+        shapes = {tuple(output.shape) for output in outputs}
+        if len(shapes) > 1 or outputs[0].dim() < 2 or outputs[0].shape[-1] != width:
+            found = ", ".join(str(list(shape)) for shape in sorted(shapes))
+            raise ValueError(f"outputs: found shapes {found}, expected all [..., N, {width}]")
 
     def _around(self, count: int, layers: int) -> Span:
-        node = torch.arange(count + 1)
-        return full(ptr=(node * layers, node)).to(self.layer_key.device)
+        """Every node attends to its own outputs, which stand one behind the other."""
+        start = torch.arange(count, device=self.layer_key.device) * layers
+        return Span(start, start + layers, count * layers, "packed")

@@ -20,7 +20,8 @@ class ClusterLevel(nn.Module):
     A cluster is a token, pooled from its members by attention with a learned query per head
     (Lee et al., "Set Transformer", 2019):
 
-    $$ a_{cj} = \operatorname{softmax}_{j \in c}\!\Big( \frac{\langle p, k_j \rangle}{\sqrt C} \Big),
+    $$ a_{cj} = \operatorname{softmax}_{j \in c}\!\Big(
+       \frac{\langle p, k_j \rangle}{\sqrt C} \Big),
        \qquad \bar k_c = \sum_j a_{cj} k_j, \quad \bar v_c = \sum_j a_{cj} v_j $$
 
     A target attends to the tokens of its graph by the layer's own score and normaliser, and then
@@ -65,11 +66,12 @@ class ClusterLevel(nn.Module):
             options: as `attend_form`, a normaliser among them; those of pairs have no place here.
         """
         tokens, token_value = self._tokens(key, value, clusters)
-        found = attended(score(query, tokens), token_value, clusters.look, **options)
+        form = score(query, tokens)
         if local is None:
-            return found[0]
-        form = self._form(query, local[1], found[1])
-        return over_parts(form, _side_by_side(local[0], found[0], -3), False)[0]
+            return attend_form(form, token_value, clusters.look, **options)
+        found = attended(form, token_value, clusters.look, **options)
+        over = self._form(query, local[1], found[1])
+        return over_parts(over, _side_by_side(local[0], found[0], -3), False)[0]
 
     def weights(
         self,
@@ -108,11 +110,12 @@ class ClusterLevel(nn.Module):
 
     def _tokens(
         self, key: Tensor, value: Tensor | None, clusters: Clusters
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor]:
         """Key `[..., K, H, C]` and value `[..., K, H, D]` of the clusters, in one pass."""
         form = self._pool_form(key, clusters)
         if value is None:
-            return attend_form(form, key, clusters.pool), None
+            tokens = attend_form(form, key, clusters.pool)
+            return tokens, tokens
         both = attend_form(form, torch.cat([key, value], -1), clusters.pool)
         return both[..., : key.shape[-1]], both[..., key.shape[-1] :]
 

@@ -73,24 +73,23 @@ class HopLevel(nn.Module):
 
     def weights(
         self, query: Tensor, form: Form, neighborhood: Neighborhood, **options: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Weight of every pair inside its ring `[..., E, H]`, and of its ring `[..., E, H]`.
+    ) -> dict[str, Tensor]:
+        """Weights by what they weigh; arguments as `forward`.
 
-        With `per_channel` the second is `[..., E, H, C]`.
+        Returns:
+            "node" `[..., E, H]`, of a pair inside its ring; "hop" `[..., N, K + 1, H]`, of the
+            rings; "pair_ring" `[..., E, H]`, the latter for each pair. With `per_channel` the last
+            two have an axis C behind H.
         """
         rings = rings_of(neighborhood)
-        over = self.ring_weights(query, form, neighborhood, **options)
+        of_rings = self._form(query, statistic(form, rings, options), rings.groups)
+        over = part_weights(of_rings, query.shape[-1] if self.per_channel else None)
         axis = -3 if self.per_channel else -2
-        return form_weights(form, rings, **options), over.index_select(axis, row_of_pairs(rings))
-
-    def ring_weights(
-        self, query: Tensor, form: Form, neighborhood: Neighborhood, **options: Any
-    ) -> Tensor:
-        """Weight of every ring, `[..., N * (K + 1), H]`, and `[..., C]` with `per_channel`."""
-        rings = rings_of(neighborhood)
-        inner = statistic(form, rings, options)
-        of_rings = self._form(query, inner, rings.groups)
-        return part_weights(of_rings, query.shape[-1] if self.per_channel else None)
+        return {
+            "node": form_weights(form, rings, **options),
+            "hop": over.unflatten(axis, (rings.num_targets, rings.groups)),
+            "pair_ring": over.index_select(axis, row_of_pairs(rings)),
+        }
 
     def _form(self, query: Tensor, inner: Tensor, groups: int) -> Multiplicative:
         last = self.ring_key.shape[0] - 1
