@@ -75,6 +75,7 @@ def positions(side: Tensor) -> Tensor:
 
 
 def pointer(batch: int, length: int, there: Tensor | None, device: torch.device) -> Tensor:
+    """Where each sequence starts among the rows, `[B + 1]`."""
     full_length = torch.full((batch,), length, device=device)
     return pointers(full_length if there is None else there.sum(1))
 
