@@ -2,8 +2,8 @@
 
     python examples/sequence.py [--smoke]
 
-The three neighbourhoods are spans: they take memory for the positions, not for the pairs. Full and
-causal attention run on PyTorch's own `scaled_dot_product_attention`, and give what it gives.
+The neighbourhoods are spans: they take memory for the positions, not for the pairs. All of them run
+on PyTorch's own `scaled_dot_product_attention`, windows tile by tile, and give what it gives.
 """
 
 import argparse
