@@ -35,16 +35,21 @@ if TYPE_CHECKING:
 # What commands do imports PyG, which takes seconds: inside them, so that help is there at once.
 
 MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
+MODELS += ", layer, layer-blind"
 SCORES = (
     "dot, scaled_dot, general, cosine, additive, gat, gatv2, distance, supergat_mx, supergat_sd, "
     "mlp, tempered"
 )
 NORMALIZERS = "softmax, sparsemax, entmax15, sigmoid, tanh, top4, top8, top16, hard"
+ENCODINGS = "laplacian, random_walk"
+LEVELS = "Levels of a layer: 1 node, 2 + hop, 3 + feature, 4 + cluster"
 TUNED = "[dim]\\[default: by model, see below][/dim]"
 USUAL = (
     "Defaults of the model attention: score scaled_dot, normalizer softmax, layers 2, hidden 32, "
-    "heads 8, dropout 0.2, epochs 200, lr 0.01, weight_decay 0.0, optimizer adamw. Of all others, "
-    "the GAT paper's: layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
+    "heads 8, dropout 0.2, epochs 200, lr 0.01, weight_decay 0.0, optimizer adamw. "
+    "Of layer and layer-blind: score scaled_dot, normalizer softmax, layers 1, hidden 64, heads 1, "
+    "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Of all others, the GAT "
+    "paper's: layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
     "weight_decay 0.0005, optimizer adam."
 )
 
@@ -75,7 +80,11 @@ Option = Annotated[
 ]
 Layers = Annotated[int | None, _model(f"Layers. {TUNED}", **WHOLE)]
 Hidden = Annotated[
-    int | None, _model(f"Width; for all but attention the channels of one head. {TUNED}", **WHOLE)
+    int | None,
+    _model(
+        f"Width; for models of the GAT recipe the channels of one head. {TUNED}",
+        **WHOLE,
+    ),
 ]
 Heads = Annotated[int | None, _model(f"Heads. {TUNED}", **WHOLE)]
 Dropout = Annotated[float | None, _model(f"Dropout. {TUNED}", **_DECIMAL)]
@@ -125,9 +134,13 @@ def train(
     option: Option = None,
     model: Annotated[str, _model(f"{MODELS}.", metavar="NAME")] = "attention",
     breadth: Annotated[int, _model("Hops that a node looks.", **WHOLE)] = 1,
-    depth: Annotated[int, _model("Nested attentions of a layer, 1 or 2.", **WHOLE)] = 1,
+    depth: Annotated[int, _model(f"{LEVELS}.", **WHOLE)] = 1,
     score: Annotated[str | None, _model(f"{SCORES}. {TUNED}", metavar="NAME")] = None,
     normalizer: Annotated[str | None, _model(f"{NORMALIZERS}. {TUNED}", metavar="NAME")] = None,
+    encoding: Annotated[
+        str | None,
+        _model(f"Positions joined to the features: {ENCODINGS}.", metavar="NAME"),
+    ] = None,
     layers: Layers = None,
     hidden: Hidden = None,
     heads: Heads = None,
@@ -166,6 +179,7 @@ def train(
             breadth=[breadth],
             depth=[depth],
             **{name: [value] for name, value in named.items() if value is not None},
+            encoding=_encodings([encoding or "none"]),
             options=_options(option or []),
             seeds=seeds,
             first_seed=first_seed,
@@ -201,11 +215,19 @@ def compare(
     ] = None,
     depth: Annotated[
         list[str] | None,
-        _model(f"Nested attentions; {_NUMBERS}.", metavar="INTEGER...", show_default="1"),
+        _model(f"{LEVELS}; {_NUMBERS}.", metavar="INTEGER...", show_default="1"),
     ] = None,
     score: Annotated[list[str] | None, _model(f"{SCORES}. {TUNED}", metavar="NAME...")] = None,
     normalizer: Annotated[
         list[str] | None, _model(f"{NORMALIZERS}. {TUNED}", metavar="NAME...")
+    ] = None,
+    encoding: Annotated[
+        list[str] | None,
+        _model(
+            f"Positions joined to the features: none, {ENCODINGS}.",
+            metavar="NAME...",
+            show_default="none",
+        ),
     ] = None,
     layers: Layers = None,
     hidden: Hidden = None,
@@ -232,7 +254,8 @@ def compare(
 
     with refusals_of_use():
         study = _preset(preset)
-        study |= given(ctx, ("dataset", "model", "score", "normalizer"))
+        study |= given(ctx, ("dataset", "model", "score", "normalizer", "encoding"))
+        study |= {"encoding": _encodings(study["encoding"])} if encoding else {}
         for name in ("breadth", "depth"):
             study |= {k: _whole(k, v) for k, v in given(ctx, (name,)).items()}
         study |= {"options": _options(option)} if option else {}
@@ -320,6 +343,10 @@ def _whole(name: str, values: Sequence[str]) -> list[int]:
     except ValueError:
         found = " ".join(values)
         raise UsageError(f"--{name}: found {found!r}, expected whole numbers: 1 2 3") from None
+
+
+def _encodings(names: Sequence[str]) -> list[str | None]:
+    return [None if name == "none" else name for name in names]
 
 
 def _options(texts: Sequence[str]) -> tuple[tuple[str, Any], ...]:

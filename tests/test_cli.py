@@ -13,6 +13,8 @@ import typer
 
 from gattn import cli, compare
 from gattn.compare import MODELS, NORMALIZERS, PRESETS, SCORES, read_rows, run
+from gattn.data import ENCODINGS
+from gattn.nn import DEPTHS
 
 TINY = ["--epochs", "2", "--hidden", "8", "--heads", "2", "--layers", "1"]
 KARATE = ["--dataset", "karate", *TINY]
@@ -141,6 +143,26 @@ def test_options_reach_the_trial(tmp_path):
     assert [path.stem for path in (tmp_path / "checkpoints").iterdir()] == [row["key"]]
 
 
+@pytest.mark.parametrize(("depth", "breadth"), [(3, 1), (4, 2)])
+def test_every_depth_trains(tmp_path, depth, breadth):
+    named = ["--depth", str(depth), "--breadth", str(breadth), "--model", "layer"]
+    assert cli.run(["train", *KARATE, *named, "--out", str(tmp_path)]) == 0
+    (row,) = read_rows(tmp_path / "trials.jsonl")
+    assert (row["depth"], row["status"]) == (depth, "ok")
+
+
+def test_encodings_are_compared_beside_none(tmp_path):
+    named = ["--encoding", "none", "laplacian", "random_walk"]
+    assert cli.run(["compare", *KARATE, *named, "--out", str(tmp_path)]) == 0
+    rows = read_rows(tmp_path / "trials.jsonl")
+    assert [row["encoding"] for row in rows] == [None, "laplacian", "random_walk"]
+    assert "| laplacian |" in (tmp_path / "table.md").read_text(encoding="utf-8")
+    out = ["--out", str(tmp_path / "one")]
+    assert cli.run(["train", *KARATE, "--encoding", "laplacian", *out]) == 0
+    (row,) = read_rows(tmp_path / "one" / "trials.jsonl")
+    assert row["key"] == rows[1]["key"]
+
+
 def test_the_demo_is_the_study_that_was_promised():
     study = {name: value for name, value in PRESETS["demo"].items() if name != "threads"}
     trials = compare.grid(**study)
@@ -175,10 +197,14 @@ def test_help_names_what_there_is(capsys, monkeypatch):
     assert cli.MODELS.split(", ") == list(MODELS)
     assert cli.SCORES.split(", ") == list(SCORES)
     assert cli.NORMALIZERS.split(", ") == list(NORMALIZERS)
+    assert cli.ENCODINGS.split(", ") == list(ENCODINGS)
+    levels = [set(DEPTHS[depth]) - set(DEPTHS.get(depth - 1, ())) for depth in DEPTHS]
+    said = cli.LEVELS.partition(": ")[2].replace("+ ", "").split(", ")
+    assert said == [f"{depth} {min(level)}" for depth, level in zip(DEPTHS, levels, strict=True)]
     monkeypatch.setenv("COLUMNS", "300")
     cli.run(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for model in ("attention", "gat"):
+    for model in ("attention", "gat", "layer"):
         usual = ", ".join(f"{k} {v}" for k, v in MODELS[model].recipe.items())
         assert usual in text
 
@@ -218,7 +244,8 @@ OUT = ["--out", "results"]
             "'--breadth': found 'two', expected a whole number",
         ),
         (["train", *KARATE, "--lr", "fast"], "'--lr': found 'fast', expected a number"),
-        (["train", *KARATE, "--depth", "3"], "depth: found 3"),
+        (["train", *KARATE, "--depth", "5"], "depth: found 5"),
+        (["train", *KARATE, "--encoding", "sine"], "encoding: found 'sine', expected one of lapl"),
         (["train", *KARATE, "--model", "gat", "--depth", "2"], "depth: found 2 for the model gat"),
         (["train", *KARATE, "--seeds", "0"], "seeds: found 0, expected at least 1"),
         (["train", *KARATE, "--epochs", "0"], "epochs: found 0"),

@@ -3,10 +3,15 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from gattn.benchmark.profile import markdown as profile_table
 from gattn.benchmark.table import markdown as bench_table
 from gattn.compare import read_rows
+from gattn.compare.known import page as known_page
+from gattn.compare.known import table as known_table
 from gattn.compare.paired import markdown, paired
+from gattn.compare.studies import STUDIES
 from gattn.compare.table import markdown as study_table
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
@@ -44,3 +49,37 @@ def test_the_benchmark_tables():
     assert len(timed) > 50 and len(profiled) == 50
     assert table_of(bench_table(timed)) in page
     assert profile_table(profiled) in page
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_tables_of_known_answers(name):
+    rows = read_rows(RESULTS / "known" / "trials.jsonl")
+    study = STUDIES[name]
+    text = (RESULTS / "known.md").read_text()
+    place = re.search(f"<!-- table {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+    assert place.strip() == known_table(study, rows).strip()
+    assert (RESULTS / "known" / f"{name}.md").read_text() == known_page(name, study, rows)
+    found = study.rows(rows)
+    assert {len(cell.rows) if cell else 0 for cell in found.values()} == {5}
+
+
+def test_all_rows_of_known_answers_are_shown():
+    rows = read_rows(RESULTS / "known" / "trials.jsonl")
+    shown = [cell for study in STUDIES.values() for cell in study.rows(rows).values() if cell]
+    keys = {row["key"] for cell in shown for row in cell.rows}
+    assert keys == {row["key"] for row in rows if row["status"] == "ok"}
+
+
+def test_the_table_of_costs():
+    rows = read_rows(RESULTS / "cost" / "trials.jsonl")
+    assert table_of(study_table(rows)).rstrip() in (RESULTS / "cost.md").read_text()
+    assert {(row["breadth"], row["depth"]) for row in rows} == {
+        (breadth, depth) for breadth in (1, 2, 3) for depth in (1, 2, 3, 4)
+    }
+
+
+def test_the_table_of_sequences():
+    page = (RESULTS / "sequence.md").read_text()
+    rows = read_rows(RESULTS / "sequence" / "cpu.jsonl")
+    assert table_of(bench_table(rows)).rstrip() in page
+    assert {row["problem"] for row in rows} == {"full", "causal", "packed", "window4k", "window"}

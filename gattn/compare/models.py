@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +17,8 @@ from torch_geometric import nn as pyg
 import gattn
 from gattn import nn as gattn_nn
 from gattn import normalizers, scores
+from gattn.compare.surroundings import Surrounded, needs_clusters
+from gattn.nn import DEPTHS
 
 if TYPE_CHECKING:
     from gattn.compare.trial import Trial
@@ -49,9 +51,6 @@ NORMALIZERS: dict[str, Callable[[], normalizers.Normalizer]] = {
     "hard": normalizers.Hard,
 }
 
-LEVELS: dict[int, tuple[str, ...]] = {1: ("node",), 2: ("node", "hop")}
-"""The nested attentions of a layer, by depth."""
-
 Setting = int | float | str | None
 
 
@@ -61,10 +60,11 @@ class Model:
 
     Args:
         build: makes the module from a trial, the number of features and the number of classes.
-        structure: makes what the module is called with from a task and a breadth.
+        structure: makes the pairs that the module is called with from a task and a breadth.
         depths: the depths that it can have.
         recipe: its usual settings, fields of a `Trial`.
         about: one line for the command line's help.
+        fixed: those of the settings that cannot be changed.
     """
 
     build: Callable[[Trial, int, int], nn.Module]
@@ -72,6 +72,7 @@ class Model:
     depths: tuple[int, ...]
     recipe: Mapping[str, Setting]
     about: str
+    fixed: tuple[str, ...] = ()
 
 
 class Classic(nn.Module):
@@ -112,20 +113,82 @@ class Classic(nn.Module):
         return x
 
 
+class OneLayer(nn.Module):
+    r"""A layer of attention and nothing that could do its work: no residual, no normalisation.
+
+    $$ y = W_2 \operatorname{attend}(\operatorname{relu}(W_1 x)) $$
+
+    Args:
+        in_channels: features of a node.
+        hidden_channels: width of the layer, a multiple of `heads`.
+        out_channels: classes.
+        heads: of the layer, concatenated.
+        dropout: of what the layer gets, and of the attention weights.
+        attention: further arguments of `GraphAttention`.
+
+    Raises:
+        ValueError: `hidden_channels` is no multiple of `heads`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        heads: int,
+        dropout: float,
+        **attention: Any,
+    ) -> None:
+        super().__init__()
+        if hidden_channels % heads:
+            raise ValueError(f"hidden: found {hidden_channels}, expected a multiple of {heads}")
+        self.dropout = dropout
+        self.lin_in = nn.Linear(in_channels, hidden_channels)
+        self.attention = gattn_nn.GraphAttention(
+            hidden_channels, hidden_channels // heads, heads, dropout=dropout, **attention
+        )
+        self.lin_out = nn.Linear(hidden_channels, out_channels)
+
+    def forward(
+        self,
+        x: Tensor,
+        neighborhood: gattn.Neighborhood | Tensor,
+        clusters: gattn.Clusters | None = None,
+    ) -> Tensor:
+        """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
+        x = F.dropout(self.lin_in(x).relu(), self.dropout, self.training)
+        return self.lin_out(self.attention(x, neighborhood, clusters=clusters))
+
+
 def _attention(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
-    assert trial.score is not None and trial.normalizer is not None  # checked by Trial
-    return gattn_nn.AttentionGNN(
+    model = gattn_nn.AttentionGNN(
         in_channels,
         trial.hidden,
         trial.layers,
         out_channels,
         heads=trial.heads,
-        score=SCORES[trial.score],
-        normalizer=NORMALIZERS[trial.normalizer](),
-        hop_bias=trial.breadth,
-        levels=LEVELS[trial.depth],
         dropout=trial.dropout,
+        hop_bias=trial.breadth,
+        **_parts(trial),
     )
+    return Surrounded(model) if needs_clusters(trial.depth) else model
+
+
+def _layer(hop_bias: bool, trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    bias = trial.breadth if hop_bias else None
+    sizes = (in_channels, trial.hidden, out_channels, trial.heads, trial.dropout)
+    model = OneLayer(*sizes, hop_bias=bias, **_parts(trial))
+    return Surrounded(model) if needs_clusters(trial.depth) else model
+
+
+def _parts(trial: Trial) -> dict[str, Any]:
+    """Score, normaliser and levels of a layer."""
+    assert trial.score is not None and trial.normalizer is not None  # checked by Trial
+    return {
+        "score": SCORES[trial.score],
+        "normalizer": NORMALIZERS[trial.normalizer](),
+        "levels": DEPTHS[trial.depth],
+    }
 
 
 def _classic(
@@ -172,13 +235,31 @@ _ATTENTION: dict[str, Setting] = {
 }
 
 
+_LAYER: dict[str, Setting] = {
+    "score": "scaled_dot",
+    "normalizer": "softmax",
+    "layers": 1,
+    "hidden": 64,
+    "heads": 1,
+    "dropout": 0.0,
+    "epochs": 300,
+    "lr": 0.01,
+    "weight_decay": 0.0,
+    "optimizer": "adam",
+}
+
+
 def _drop_in(layer: Callable[..., nn.Module], about: str) -> Model:
     return Model(partial(_classic, layer), _edges, (1,), _RECIPE, about)
 
 
 MODELS: dict[str, Model] = {
     "attention": Model(
-        _attention, _ball, (1, 2), _ATTENTION, "residual blocks of GraphAttention over k-hop balls"
+        _attention,
+        _ball,
+        (1, 2, 3, 4),
+        _ATTENTION,
+        "residual blocks of GraphAttention over k-hop balls",
     ),
     "gat": _drop_in(gattn_nn.GATConv, "the GAT recipe over gattn.nn.GATConv"),
     "gatv2": _drop_in(gattn_nn.GATv2Conv, "the GAT recipe over gattn.nn.GATv2Conv"),
@@ -188,9 +269,20 @@ MODELS: dict[str, Model] = {
     "pyg-gat": _drop_in(pyg.GATConv, "the GAT recipe over PyG's GATConv"),
     "pyg-gatv2": _drop_in(pyg.GATv2Conv, "the GAT recipe over PyG's GATv2Conv"),
     "pyg-transformer": _drop_in(pyg.TransformerConv, "the GAT recipe over PyG's TransformerConv"),
+    "layer": Model(
+        partial(_layer, True),
+        _ball,
+        (1, 2, 3, 4),
+        _LAYER,
+        "one GraphAttention between two linear layers, for studies of what a layer can do",
+        fixed=("layers",),
+    ),
+    "layer-blind": Model(
+        partial(_layer, False),
+        _ball,
+        (1,),
+        _LAYER,
+        "the same without a hop bias: it does not know how far away a node is",
+        fixed=("layers",),
+    ),
 }
-
-
-def num_pairs(structure: Tensor | gattn.Sparse) -> int:
-    """Return the number of pairs of an edge_index or a neighbourhood."""
-    return structure.size(1) if isinstance(structure, Tensor) else structure.num_pairs

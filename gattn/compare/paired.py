@@ -75,7 +75,7 @@ def _compared(dataset: str, first: str, second: str, mine: dict[str, list[Row]])
 
 def _run(row: Row) -> tuple[str, ...]:
     """What two paired runs have in common: everything but the model."""
-    return tuple(str(row[name]) for name in (*SETTINGS, "seed", "split") if name != "model")
+    return tuple(str(row.get(name)) for name in (*SETTINGS, "seed", "split") if name != "model")
 
 
 def markdown(comparisons: Sequence[Comparison]) -> str:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK = "#1f2933"
-_GREY = "#7b8794"
-_LINES = ("#3b6fb6", "#d1662f", "#4f9d69", "#8b5fbf")
+GREY = "#7b8794"
+LINES = ("#3b6fb6", "#d1662f", "#4f9d69", "#8b5fbf")
 _STYLE: Any = {
     "font.size": 10,
     "text.color": _INK,
     "axes.labelcolor": _INK,
-    "axes.edgecolor": _GREY,
+    "axes.edgecolor": GREY,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "xtick.color": _INK,
@@ -88,7 +88,7 @@ def reach(rows: Iterable[Row], reference: Sequence[Row], path: str | os.PathLike
         lines = grouped(found, ("breadth",))
         for number, line in enumerate(lines):
             shift = 0.12 * (number - (len(lines) - 1) / 2)
-            _draw_line(axes, line, _LINES[number % len(_LINES)], shift, _line_label(line, found))
+            _draw_line(axes, line, LINES[number % len(LINES)], shift, _line_label(line, found))
         _mark_reach(axes, found, {row["radius"] for row in reference})
         axes.set(xlabel="hops within reach (a model: layers × breadth)")
         axes.set(ylabel=f"test {title(found[0])} (%)")
@@ -113,15 +113,27 @@ def _finished(rows: Iterable[Row]) -> list[Cell]:
 
 @contextmanager
 def _page(found: Sequence[Cell], height: float, path: Path) -> Iterator[Figure]:
-    """Yield an empty figure, and write it when it is drawn: beside `path`, then renamed."""
+    """Yield an empty figure that says above what its cells share."""
+    with drawn(height + 0.5, path) as figure:
+        head = "\n".join(textwrap.wrap(common(found), 130))
+        figure.suptitle(head, fontsize=9, color=GREY)
+        yield figure
+
+
+@contextmanager
+def drawn(height: float, path: Path) -> Iterator[Figure]:
+    """Yield an empty figure in the style of all figures, and write it when it is drawn.
+
+    Args:
+        height: in inches.
+        path: the PNG, written beside itself and then renamed.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
     temporary = path.with_name(path.name + ".tmp")
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(10.4, height + 0.5), layout="constrained", dpi=150)
-        head = "\n".join(textwrap.wrap(common(found), 130))
-        figure.suptitle(head, fontsize=9, color=_GREY)
+        figure = Figure(figsize=(10.4, height), layout="constrained", dpi=150)
         yield figure
         figure.savefig(temporary, format="png")
     temporary.replace(path)
@@ -190,14 +202,14 @@ def _readable_on(colour: Sequence[float]) -> str:
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else _INK
 
 
-_MARKS: dict[str, Any] = {"marker": "o", "markersize": 5, "linewidth": 1.8, "capsize": 3}
+MARKS: dict[str, Any] = {"marker": "o", "markersize": 5, "linewidth": 1.8, "capsize": 3}
 
 
 def _draw_line(axes: Axes, line: Sequence[Cell], colour: str, shift: float, label: str) -> None:
     hops = [_reach(cell) + shift for cell in line]
     means = [100 * (cell.mean("test") or 0.0) for cell in line]
     spreads = [100 * (cell.std("test") or 0.0) for cell in line]
-    axes.errorbar(hops, means, yerr=spreads, color=colour, label=label, **_MARKS)
+    axes.errorbar(hops, means, yerr=spreads, color=colour, label=label, **MARKS)
 
 
 def _mark_reach(axes: Axes, found: Sequence[Cell], radii: set[int]) -> None:
@@ -215,7 +227,7 @@ def _draw_reference(axes: Axes, reference: Sequence[Row]) -> None:
     radii, means = zip(*((row["radius"], 100 * row["mean"]) for row in reference), strict=True)
     spreads = [100 * row["std"] for row in reference]
     label = "belief propagation, no labels: counts within so many hops"
-    axes.errorbar(radii, means, yerr=spreads, color=_INK, linestyle="--", label=label, **_MARKS)
+    axes.errorbar(radii, means, yerr=spreads, color=_INK, linestyle="--", label=label, **MARKS)
 
 
 def _label(group: Sequence[Cell], found: Sequence[Cell]) -> str:

@@ -20,9 +20,9 @@ from gattn._rows import append_row as append_row
 from gattn._rows import check_writable
 from gattn._rows import read_rows as read_rows
 from gattn.compare.models import MODELS
+from gattn.compare.surroundings import Structure, needs_clusters
 from gattn.compare.trial import (
     Row,
-    Structure,
     Trial,
     build_structure,
     circumstances,
@@ -77,6 +77,7 @@ def grid(
     depth: Iterable[int] = (1,),
     score: Iterable[str] | None = None,
     normalizer: Iterable[str] | None = None,
+    encoding: Iterable[str | None] | None = None,
     seeds: int = 1,
     first_seed: int = 0,
     **settings: Any,
@@ -90,6 +91,7 @@ def grid(
         depth: nested attentions of a layer.
         score: names of scores; None takes the model's usual one.
         normalizer: names of normalisers; None likewise.
+        encoding: names of encodings of positions, or None among them, for features alone.
         seeds: how many seeds.
         first_seed: the first of them.
         **settings: other fields of a trial, the same for all; what is not given is the model's.
@@ -100,6 +102,7 @@ def grid(
     if seeds < 1:
         raise ValueError(f"seeds: found {seeds}, expected at least 1")
     axes = {"breadth": breadth, "depth": depth, "score": score, "normalizer": normalizer}
+    axes |= {"encoding": encoding}
     chosen = {name: list(values) for name, values in axes.items() if values is not None}
     trials = (
         Trial.of(data, kind, seed=seed, **dict(zip(chosen, cell, strict=True)), **settings)
@@ -192,7 +195,7 @@ def attainable_rows(
     splits = sorted({row["split"] for row in rows if row["status"] == "ok"})
     if not splits or len(boards) > 1 or not trial.dataset.startswith("minesweeper"):
         return []
-    task = load_task(trial, root)
+    task = load_task(replace(trial, encoding=None), root)
     masks = ("train_mask", "val_mask", "test_mask")
     task = replace(task, **{name: getattr(task, name)[:, splits] for name in masks})
     return [row._asdict() for row in attainable_auc(task, rounds=rounds)]
@@ -262,14 +265,14 @@ class _Bench:
         self.last: tuple[Any, Structure] | None = None
 
     def task(self, trial: Trial) -> Task:
-        name = (trial.dataset, trial.options)
+        name = (trial.dataset, trial.options, trial.encoding)
         if name not in self.tasks:
             self.tasks[name] = load_task(trial, self.root)
         return self.tasks[name]
 
     def structure(self, trial: Trial) -> Structure:
         kind = MODELS[trial.model].structure
-        name = (trial.dataset, trial.options, kind, trial.breadth)
+        name = (trial.dataset, trial.options, kind, trial.breadth, needs_clusters(trial.depth))
         if self.last is None or self.last[0] != name:
             self.last = None  # two large neighbourhoods at once may be one too many
             self.last = (name, build_structure(trial, self.task(trial)))

@@ -56,7 +56,7 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in {row["key"]: row for row in rows}.values():
-        groups.setdefault(tuple(_frozen(row[name]) for name in SETTINGS), []).append(row)
+        groups.setdefault(tuple(_frozen(row.get(name)) for name in SETTINGS), []).append(row)
     found = [_cell(group) for group in groups.values()]
     first = ("dataset", "options", "model", "depth", "breadth")
     return sorted(found, key=lambda cell: [cell.settings[name] for name in first])
@@ -192,7 +192,8 @@ def _val(cell: Cell) -> float:
 
 
 def _cell(group: list[Row]) -> Cell:
-    settings = {name: group[0][name] for name in SETTINGS}
+    # Rows older than a setting have no column for it.
+    settings = {name: group[0].get(name) for name in SETTINGS}
     finished = tuple(row for row in group if row["status"] == "ok")
     reasons = tuple(row["reason"] for row in group if row["status"] != "ok")
     return Cell(settings, group[0]["metric"], finished, reasons)

@@ -13,18 +13,17 @@ from typing import Any
 
 import torch
 import torch_geometric
-from torch import Tensor
 
 import gattn
 from gattn import _check as check
-from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting, num_pairs
-from gattn.data import NAMES, Task, load
+from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
+from gattn.compare.surroundings import Structure as Structure
+from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
+from gattn.data import ENCODINGS, NAMES, Task, encoded, load
 from gattn.train import Epoch, Settings, fit, seed_everything
 
 Row = dict[str, Any]
 """A flat JSON object: the settings of a trial and what came out of it."""
-
-Structure = Tensor | gattn.Sparse
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Trial:
         dataset: a name of `gattn.data.NAMES`.
         model: a name of `gattn.compare.MODELS`.
         breadth: hops that a node looks, 0 for itself only.
-        depth: nested attentions of a layer.
+        depth: nested attentions of a layer, a number of `gattn.nn.DEPTHS`.
         options: of the dataset, pairs of a name and a value, such as `(("size", 40),)`.
         score: a name of `SCORES`, None for models with a score of their own.
         normalizer: a name of `NORMALIZERS`, None likewise.
@@ -50,6 +49,7 @@ class Trial:
         patience: epochs without improvement before an early stop, or None.
         seed: of the parameters and the training.
         split: of the dataset, None for the seed modulo the number of splits.
+        encoding: of positions, joined to the features: a name of `gattn.data.ENCODINGS`, or None.
 
     Raises:
         TypeError: a number has the wrong type.
@@ -74,6 +74,7 @@ class Trial:
     patience: int | None = None
     seed: int = 0
     split: int | None = None
+    encoding: str | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
@@ -105,8 +106,16 @@ class Trial:
             raise ValueError(
                 f"depth: found {self.depth} for the model {self.model}, expected {expected}"
             )
+        for name in MODELS[self.model].fixed:
+            found, expected = getattr(self, name), MODELS[self.model].recipe[name]
+            if found != expected:
+                raise ValueError(
+                    f"{name}: found {found} for the model {self.model}, expected {expected}"
+                )
         for name, choices in (("score", SCORES), ("normalizer", NORMALIZERS)):
             self._check_part(name, choices)
+        if self.encoding is not None:
+            check.one_of("encoding", self.encoding, tuple(ENCODINGS))
 
     def _check_part(self, name: str, choices: dict[str, Any]) -> None:
         value = getattr(self, name)
@@ -120,7 +129,10 @@ class Trial:
 
     def key(self) -> str:
         """Return 16 hexadecimal digits that stand for the settings, the same in every process."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        settings = asdict(self)
+        if self.encoding is None:
+            del settings["encoding"]  # rows older than this setting keep their keys
+        text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def row(self) -> Row:
@@ -135,13 +147,20 @@ class Trial:
 
 
 def load_task(trial: Trial, root: str | PathLike[str] | None = None) -> Task:
-    """Return the trial's dataset; see `gattn.data.load`."""
-    return load(trial.dataset, None if root is None else str(root), **dict(trial.options))
+    """Return the trial's dataset, encoded if it says so; see `gattn.data.load`."""
+    task = load(trial.dataset, None if root is None else str(root), **dict(trial.options))
+    return task if trial.encoding is None else encoded(task, trial.encoding)
 
 
 def build_structure(trial: Trial, task: Task) -> Structure:
-    """Return what the trial's model is called with: pairs of `trial.breadth` hops, on the CPU."""
-    return MODELS[trial.model].structure(task, trial.breadth)
+    """Return what the trial's model is called with, on the CPU.
+
+    These are the pairs of `trial.breadth` hops, with clusters where `trial.depth` needs them.
+    """
+    pairs = MODELS[trial.model].structure(task, trial.breadth)
+    if isinstance(pairs, gattn.Sparse) and needs_clusters(trial.depth):
+        return surrounded(pairs, task.edge_index)
+    return pairs
 
 
 def run_trial(
@@ -158,7 +177,8 @@ def run_trial(
     Args:
         trial: what to train.
         task: the trial's dataset, on any device.
-        structure: of `build_structure`, to be shared by trials of one breadth; None builds it.
+        structure: of `build_structure`, to be shared by trials of one breadth and like depths; None
+            builds it.
         device: where to train.
         checkpoint: see `gattn.train.fit`.
         progress: called after every epoch.

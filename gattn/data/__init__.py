@@ -21,6 +21,8 @@ from gattn.data.belief_propagation import attainable_auc as attainable_auc
 from gattn.data.belief_propagation import mine_log_odds as mine_log_odds
 from gattn.data.bipartite import dictionary_lookup, max_retrieval
 from gattn.data.clusters import cluster_lookup
+from gattn.data.encodings import ENCODINGS as ENCODINGS
+from gattn.data.encodings import encoded as encoded
 from gattn.data.files import DatasetError as DatasetError
 from gattn.data.heterophilous import heterophilous
 from gattn.data.karate import karate

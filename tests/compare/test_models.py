@@ -2,16 +2,19 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
 import gattn
 from gattn.compare import MODELS, NORMALIZERS, SCORES, Trial
-from gattn.compare.models import num_pairs
+from gattn.compare.surroundings import Surroundings, num_pairs
 from gattn.compare.trial import build_structure
 from gattn.data import load
+from gattn.nn import DEPTHS, GraphAttention
 
 KARATE = load("karate")
-CLASSIC = [name for name in MODELS if name != "attention"]
+OURS = ("attention", "layer", "layer-blind")
+CLASSIC = [name for name in MODELS if name not in OURS]
 
 
 def built(trial, seed=0):
@@ -29,6 +32,36 @@ def test_every_model_runs_at_every_breadth(model, breadth):
     out = logits(Trial.of("karate", model, breadth=breadth))
     assert out.shape == (34, 4)
     assert out.isfinite().all()
+
+
+@pytest.mark.parametrize("model", ["attention", "layer"])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_every_depth_has_its_levels(model, depth):
+    trial = Trial.of("karate", model, breadth=2, depth=depth)
+    layers = [m for m in built(trial).modules() if isinstance(m, GraphAttention)]
+    assert [layer.levels for layer in layers] == [DEPTHS[depth]] * trial.layers
+    out = logits(trial)
+    assert out.shape == (34, 4)
+    assert out.isfinite().all()
+
+
+def test_depth_four_comes_with_clusters():
+    around = build_structure(Trial.of("karate", breadth=2, depth=4), KARATE)
+    assert isinstance(around, Surroundings)
+    ball = gattn.k_hop(KARATE.edge_index, 2, 34)
+    assert torch.equal(around.neighborhood.edge_index(), ball.edge_index())
+    found = around.clusters.num_clusters
+    assert found == len(gattn.communities(KARATE.edge_index, 34).unique()) > 1
+    assert num_pairs(around) == ball.num_pairs + 34 + 34 * found
+    moved = around.to("meta")
+    assert (moved.neighborhood.device.type, moved.clusters.device.type) == ("meta", "meta")
+
+
+def test_clusters_stay_within_their_component():
+    two = load("cluster-lookup", num_graphs=4, num_clusters=3, cluster_size=4)
+    around = build_structure(Trial.of("cluster-lookup", "layer", depth=4), two)
+    assert around.clusters.look.num_pairs == two.num_nodes * 3
+    assert around.clusters.num_clusters == 4 * 3
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -72,9 +105,46 @@ def test_depth_two_starts_as_depth_one():
     torch.testing.assert_close(deep(KARATE.x, structure), shallow(KARATE.x, structure))
 
 
+def test_one_layer_is_written_out():
+    model = built(Trial.of("karate", "layer", breadth=2, hidden=12, heads=3))
+    structure = gattn.k_hop(KARATE.edge_index, 2, 34)
+    hidden = torch.relu(F.linear(KARATE.x, model.lin_in.weight, model.lin_in.bias))
+    layer = model.attention
+    query, key, value = (
+        lin(hidden).view(34, 3, 4) for lin in (layer.lin_query, layer.lin_key, layer.lin_value)
+    )
+    with torch.no_grad():
+        layer.hop_bias.normal_()
+        found = gattn.attend(query, key, value, structure, hop_bias=layer.hop_bias).flatten(1)
+        found = torch.add(found, layer.bias)
+        expected = F.linear(found, model.lin_out.weight, model.lin_out.bias)
+        torch.testing.assert_close(model(KARATE.x, structure), expected)
+
+
+def test_the_blind_layer_lacks_nothing_but_the_hop_bias():
+    seeing, blind = (built(Trial.of("karate", m, breadth=2)) for m in ("layer", "layer-blind"))
+    more = set(seeing.state_dict()) - set(blind.state_dict())
+    assert more == {"attention.hop_bias"}
+    assert set(blind.state_dict()) < set(seeing.state_dict())
+
+
+def test_heads_have_to_divide_the_width_of_one_layer():
+    with pytest.raises(ValueError, match="hidden: found 10, expected a multiple of 4"):
+        built(Trial.of("karate", "layer", hidden=10, heads=4))
+
+
+def test_attention_dropout_and_dropout_of_features_are_one_layers_too():
+    model = built(Trial.of("karate", "layer", dropout=0.5))
+    assert (model.dropout, model.attention.dropout) == (0.5, 0.5)
+    structure = gattn.k_hop(KARATE.edge_index, 1, 34)
+    still = model(KARATE.x, structure)
+    assert not torch.equal(model.train()(KARATE.x, structure), still)
+
+
+@pytest.mark.parametrize("model", OURS)
 @pytest.mark.parametrize("breadth", [0, 1, 2])
-def test_the_attention_model_sees_the_ball(breadth):
-    ball = build_structure(Trial.of("karate", breadth=breadth), KARATE)
+def test_our_own_models_see_the_ball(model, breadth):
+    ball = build_structure(Trial.of("karate", model, breadth=breadth), KARATE)
     assert num_pairs(ball) == gattn.k_hop(KARATE.edge_index, breadth, 34).num_pairs
 
 

@@ -209,6 +209,41 @@ def test_a_neighbourhood_is_built_once_per_breadth(tmp_path, monkeypatch):
     assert built == [1, 2]
 
 
+def test_clusters_are_built_where_depth_needs_them_and_not_again(tmp_path, monkeypatch):
+    built = []
+    real = run.build_structure
+    monkeypatch.setattr(
+        run, "build_structure", lambda trial, task: built.append(trial.depth) or real(trial, task)
+    )
+    rows, _ = ran(trials(breadth=[2], depth=[1, 3, 4], seeds=2), tmp_path)
+    assert built == [1, 4]
+    assert [row["status"] for row in rows] == ["ok"] * 6
+    pairs = {row["depth"]: row["pairs"] for row in rows}
+    assert pairs[1] == pairs[3] < pairs[4]
+
+
+def test_encoded_tasks_are_kept_beside_the_plain_one(tmp_path, monkeypatch):
+    loaded = []
+    real = run.load_task
+    monkeypatch.setattr(
+        run, "load_task", lambda trial, root: loaded.append(trial.encoding) or real(trial, root)
+    )
+    todo = trials(breadth=[1], encoding=[None, "laplacian"], seeds=2)
+    assert [t.encoding for t in todo] == [None, None, "laplacian", "laplacian"]
+    rows, _ = ran(todo, tmp_path)
+    assert loaded == [None, "laplacian"]
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    assert rows[2]["parameters"] - rows[0]["parameters"] == 8 * TINY["hidden"]
+    assert [row["key"] for row in rows[:2]] == [t.key() for t in trials(breadth=[1])]
+
+
+def test_attainable_rows_do_without_an_encoding():
+    trial = Trial.of("minesweeper", options=(("size", 12),), encoding="laplacian")
+    rows = [{**trial.row(), "split": 0, "status": "ok"}]
+    plain = attainable_rows(rows, replace(trial, encoding=None), rounds=(1,))
+    assert attainable_rows(rows, trial, rounds=(1,)) == plain
+
+
 def test_attainable_rows_are_of_the_splits_that_were_run():
     board = load("minesweeper", size=12)
     trial = Trial.of("minesweeper", options=(("size", 12),))

@@ -81,6 +81,13 @@ def test_one_seed_has_no_spread_and_no_memory_is_a_dash(study):
     assert lines(rows)[2] == "| 1 | 1 | 1 | 76.00 | 77.00 | 0.050 | - | 1,000 | 1,234 |"
 
 
+def test_rows_older_than_a_setting_are_read(study):
+    old = [{k: v for k, v in row.items() if k != "encoding"} for row in study]
+    assert markdown(old) == markdown(study)
+    new = [{**row, "key": f"{row['key']}x", "encoding": "laplacian"} for row in study]
+    assert lines([*old, *new])[0].startswith("| breadth | depth | encoding |")
+
+
 def test_no_rows_are_no_error():
     assert "no rows" in markdown([])
 

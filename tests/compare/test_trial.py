@@ -3,13 +3,14 @@
 import json
 import math
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from gattn.compare import MODELS, Trial, run_trial
+from gattn.compare import MODELS, Trial, read_rows, run_trial
 from gattn.compare.trial import load_task
-from gattn.data import load
+from gattn.data import encoded, load
 
 TRIAL = Trial.of("karate", breadth=2, epochs=3, hidden=8, heads=2, layers=1, lr=0.01)
 
@@ -18,6 +19,14 @@ def test_the_key_is_the_same_in_every_process():
     trial = Trial("karate", "gat", options=(("b", 1), ("a", "x")))
     assert trial.key() == "d6145fc8c1b4dd44"
     assert trial.key() == replace(trial, options=(("a", "x"), ("b", 1)), dropout=0.6).key()
+
+
+def test_rows_that_are_there_keep_their_keys():
+    demo = Path(__file__).parents[2] / "docs" / "results" / "demo" / "trials.jsonl"
+    for row in read_rows(demo):
+        names = [field.name for field in fields(Trial) if field.name in row]
+        trial = Trial(**{**{name: row[name] for name in names}, "options": (("size", 40),)})
+        assert {row["key"]} <= {trial.key(), replace(trial, split=None).key()}
 
 
 def test_an_integer_and_a_float_that_are_equal_have_one_key():
@@ -44,6 +53,7 @@ def test_every_setting_is_in_the_key():
         patience=4,
         seed=1,
         split=0,
+        encoding="laplacian",
     )
     for field in fields(Trial):
         if field.name != "model":
@@ -61,7 +71,8 @@ def test_every_setting_is_in_the_key():
         ({"normalizer": None}, "normalizer: found None, expected one of softmax"),
         ({"breadth": -1}, "breadth: found -1, expected an int >= 0"),
         ({"breadth": 1.5}, "breadth: found 1.5, expected an int"),
-        ({"depth": 3}, "depth: found 3 for the model attention, expected 1 or 2"),
+        ({"depth": 5}, "depth: found 5 for the model attention, expected 1 or 2 or 3 or 4"),
+        ({"encoding": "sine"}, "encoding: found 'sine', expected one of laplacian, random_walk"),
         ({"heads": 0}, "heads: found 0"),
         ({"dropout": 1.5}, "dropout: found 1.5"),
         ({"epochs": 0}, "epochs: found 0"),
@@ -81,6 +92,21 @@ def test_drop_ins_have_one_depth_and_their_own_score():
         Trial.of("karate", "gat", depth=2)
     with pytest.raises(ValueError, match="score: found 'dot' for the model gat, which has its own"):
         Trial.of("karate", "gat", score="dot")
+
+
+def test_one_layer_is_one_layer():
+    with pytest.raises(ValueError, match="layers: found 2 for the model layer, expected 1"):
+        Trial.of("karate", "layer", layers=2)
+    with pytest.raises(ValueError, match="depth: found 2 for the model layer-blind, expected 1"):
+        Trial.of("karate", "layer-blind", depth=2)
+
+
+@pytest.mark.parametrize("name", ["laplacian", "random_walk"])
+def test_an_encoding_is_joined_where_the_task_is_loaded(name):
+    trial = replace(TRIAL, encoding=name)
+    assert torch.equal(load_task(trial).x, encoded(load("karate"), name).x)
+    row = run_trial(trial, load_task(trial))
+    assert (row["status"], row["encoding"]) == ("ok", name)
 
 
 def test_the_model_fills_in_its_recipe():

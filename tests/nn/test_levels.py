@@ -546,6 +546,7 @@ def test_weights_sum_to_one(levels, per_channel, graph):
     if "feature" in levels:
         check_ones(found["feature"].sum(-1))
     if "hop" in levels:
+        assert BALL.hop is not None
         ring = target * 3 + BALL.hop
         full = torch.bincount(ring, minlength=30) > 0
         check_ones(summed(found["node"], ring, 30), full[:, None])
@@ -553,8 +554,8 @@ def test_weights_sum_to_one(levels, per_channel, graph):
         assert torch.equal(found["pair_ring"], found["hop"].flatten(0, 1)[ring])
     elif "node" in levels:
         check_ones(summed(found["node"], target, 10), busy[:, None])
+    looking = pooled.look.expand().edge_index()[1]
     if "cluster" in levels:
-        looking = pooled.look.expand().edge_index()[1]
         check_ones(summed(found["cluster"], looking, 10))
         member, of = pooled.pool.edge_index()
         assert torch.equal(member, torch.arange(10))
