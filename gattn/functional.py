@@ -75,7 +75,8 @@ def attend(
         pair_value: `[F, H, D]`: the value is `v_j + e_ij @ pair_value`.
         dropout: probability to drop a weight; the kept ones are scaled by 1 / (1 - dropout).
             `torch.manual_seed` repeats it, and so does every backend but "sdpa".
-        backend: "sdpa", "cpu", "reference", or `None` for the first that can, in this order.
+        backend: "sdpa", "cpu", "blocks", "reference", or `None` for the first that can, in this
+            order.
 
     Returns:
         `[N, H, D]` in the dtype of the value; a target without pairs gets zeros. Scores and sums

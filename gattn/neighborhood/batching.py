@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import torch
 from torch import Tensor
 
+from gattn.neighborhood.clustering import Clusters
 from gattn.neighborhood.span import Span
 from gattn.neighborhood.sparse import Sparse
 
 T = TypeVar("T")
 
+_KINDS = (Sparse, Span, Clusters)
 
-def batch(neighborhoods: Sequence[Sparse] | Sequence[Span]) -> Sparse | Span:
+
+@overload
+def batch(neighborhoods: Sequence[Clusters]) -> Clusters: ...
+@overload
+def batch(neighborhoods: Sequence[Sparse] | Sequence[Span]) -> Sparse | Span: ...
+def batch(
+    neighborhoods: Sequence[Sparse] | Sequence[Span] | Sequence[Clusters],
+) -> Sparse | Span | Clusters:
     """The disjoint union: rows and sources one behind the other, no pair across.
 
     Args:
-        neighborhoods: all `Sparse`, or all `Span`; nodes of the result are numbered as in the
-            features `torch.cat([x0, x1, ...])`.
+        neighborhoods: all `Sparse`, all `Span` or all `Clusters`; nodes of the result are numbered
+            as in the features `torch.cat([x0, x1, ...])`.
 
     Raises:
         ValueError: there are none, or they differ in what must be common.
-        TypeError: `Sparse` and `Span` are mixed (`span.expand()` gives a `Sparse`).
+        TypeError: kinds are mixed (`span.expand()` gives a `Sparse`).
     """
-    if isinstance(neighborhoods, (Sparse, Span)):
+    if isinstance(neighborhoods, _KINDS):
         raise TypeError("neighborhoods: found one neighbourhood, expected a sequence of them")
     items = list(neighborhoods)
-    if len({item.device for item in items if isinstance(item, (Sparse, Span))}) > 1:
+    if len({item.device for item in items if isinstance(item, _KINDS)}) > 1:
         raise ValueError("neighborhoods: found several devices, expected one")
     if not items:
         raise ValueError("neighborhoods: found an empty sequence, expected at least one")
@@ -36,8 +45,15 @@ def batch(neighborhoods: Sequence[Sparse] | Sequence[Span]) -> Sparse | Span:
         return _sparse(items)  # type: ignore[arg-type]
     if all(isinstance(item, Span) for item in items):
         return _span(items)  # type: ignore[arg-type]
-    names = sorted({type(item).__name__ for item in items})
-    raise TypeError(f"neighborhoods: found {', '.join(names)}, expected all Sparse or all Span")
+    if all(isinstance(item, Clusters) for item in items):
+        return _clusters(items)  # type: ignore[arg-type]
+    names = ", ".join(sorted({type(item).__name__ for item in items}))
+    raise TypeError(f"neighborhoods: found {names}, expected all Sparse, all Span or all Clusters")
+
+
+def _clusters(items: list[Clusters]) -> Clusters:
+    pool = _sparse([item.pool for item in items])
+    return Clusters(pool, batch([item.look for item in items]))  # type: ignore[arg-type]
 
 
 def _sparse(items: list[Sparse]) -> Sparse:

@@ -91,9 +91,8 @@ def full(num_nodes: int | tuple[int, int] | None = None, *, ptr: Ptr | None = No
         raise TypeError("full: expected either num_nodes or ptr, found none or both")
     if ptr is not None:
         return _packed(ptr)
-    sources, targets = num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)
-    count = checked_count(sources)
-    start = torch.zeros(checked_count(targets), dtype=torch.int64)
+    count, targets = _checked_size(num_nodes)
+    start = torch.zeros(targets, dtype=torch.int64)
     return Span(start, torch.full_like(start, count), count, "full")
 
 
@@ -101,11 +100,12 @@ def _packed(ptr: Ptr) -> Span:
     sides = ptr if isinstance(ptr, tuple) else (ptr, ptr)
     if len(sides) != 2:
         raise ValueError(f"ptr: found {len(sides)} tensors, expected (ptr_source, ptr_target)")
+    first, second = (_check.tensor("ptr", side) for side in sides)
+    _check.same_device("ptr", second, first.device, "ptr_source")
     source, target = (_checked_ptr(side) for side in sides)
     if len(source) != len(target):
         found = f"{len(source) - 1} graphs of sources and {len(target) - 1} of targets"
         raise ValueError(f"ptr: found {found}, expected as many")
-    _check.same_device("ptr", target, source.device, "ptr_source")
     count = checked_count(int(target[-1]))
     start, stop = (
         torch.repeat_interleave(bound, target.diff(), output_size=count)
@@ -148,7 +148,12 @@ def window(
         raise TypeError("window: expected either num_nodes or ptr, found none or both")
     if radius is not None:
         _check.integer("radius", radius, 0, 2**31 - 1)
-    size = torch.tensor([checked_count(num_nodes)]) if ptr is None else _checked_ptr(ptr).diff()
+    for name, switch in (("causal", causal), ("signed", signed)):
+        if not isinstance(switch, bool):
+            raise TypeError(f"{name}: found {switch!r}, expected True or False")
+    bounds = torch.tensor([0, checked_count(num_nodes)]) if ptr is None else _checked_ptr(ptr)
+    checked_count(int(bounds[-1]))
+    size = bounds.diff()
     start, stop = ranges(size, radius, causal)
     kind = "window" if ptr is None else "packed_window"
     return Span(start, stop, start.numel(), kind, radius, causal, signed)
@@ -171,8 +176,15 @@ def _sizes(edge_index: Tensor, num_nodes: int | tuple[int, int] | None) -> tuple
     if num_nodes is None:
         count = checked_count(max(int(edge_index.max()) + 1, 0) if edge_index.numel() else 0)
         return count, count
-    sources, targets = num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)
-    return checked_count(sources), checked_count(targets)
+    return _checked_size(num_nodes)
+
+
+def _checked_size(num_nodes: object) -> tuple[int, int]:
+    """N twice, or PyG's `size`."""
+    sides = num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)
+    if len(sides) != 2:
+        raise ValueError(f"num_nodes: found {num_nodes}, expected (num_sources, num_targets)")
+    return checked_count(sides[0]), checked_count(sides[1])
 
 
 def checked_count(num_nodes: object) -> int:

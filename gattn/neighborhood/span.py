@@ -81,7 +81,7 @@ class Span:
                 f"kind: found {self.kind!r} with radius, causal or signed, expected a window"
             )
         if self.radius is not None:
-            _check.integer("radius", self.radius, 0)
+            _check.integer("radius", self.radius, 0, 2**31 - 1)
         if self.signed and (self.radius is None or 2 * self.radius > MAX_HOPS + 1):
             # A hop is one byte: past that, before and after would share it.
             raise ValueError(f"radius: found {self.radius}, expected at most 127 when signed")

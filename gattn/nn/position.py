@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gattn import _check
+from gattn.scores.base import positive
 
 
 class Rotary(nn.Module):
@@ -42,9 +43,7 @@ class Rotary(nn.Module):
         self.channels = _check.integer("channels", channels, 2)
         if channels % 2:
             raise ValueError(f"channels: found {channels}, expected an even number")
-        if not base > 0:
-            raise ValueError(f"base: found {base}, expected a number > 0")
-        self.base = base
+        self.base = positive("base", base)
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         """`x`, turned by its positions.

@@ -224,8 +224,11 @@ class SequenceAttention(nn.Module):
         out = out[0] if single else out if self.batch_first else out.transpose(0, 1)
         if not need_weights:
             return out, None
-        weights = packed.dense(form_weights(form, packed.span, **options))
-        weights = weights.mean(1) if average_attn_weights else weights
+        weights = form_weights(form, packed.span, **options).to(out.dtype)
+        if average_attn_weights:  # before they are written out for every L and S
+            weights = packed.dense(weights.mean(1, keepdim=True)).squeeze(1)
+        else:
+            weights = packed.dense(weights)
         return out, weights[0] if single else weights
 
     def _batches(self, *sides: Tensor) -> list[Tensor]:

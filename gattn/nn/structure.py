@@ -97,7 +97,9 @@ def plain_edge_index(structure: Any) -> Tensor:
 def _check_nodes(neighborhood: Neighborhood, num_targets: int, num_sources: int) -> None:
     expected = neighborhood.num_targets, neighborhood.num_sources
     if (num_targets, num_sources) != expected:
+        swapped = (num_sources, num_targets) == expected
+        hint = "; a pair of features is (x_target, x_source)" if swapped else ""
         raise ValueError(
             f"x: found {num_targets} targets and {num_sources} sources, expected {expected[0]} "
-            f"and {expected[1]}, those of {neighborhood!r}"
+            f"and {expected[1]}, those of {neighborhood!r}{hint}"
         )

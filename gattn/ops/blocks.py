@@ -107,7 +107,8 @@ def _again(problem: Problem, span: Span, tile: Tile, part: _Part) -> tuple[Tenso
     def compute(*tensors: Tensor) -> tuple[Tensor, Tensor | None]:
         return _attended(problem, span, tile, _Part(**dict(zip(given, tensors, strict=True))))
 
-    return checkpoint(compute, *given.values(), use_reentrant=False, preserve_rng_state=False)  # type: ignore[return-value]
+    random = isinstance(problem.form, Given)  # a user's function may draw numbers
+    return checkpoint(compute, *given.values(), use_reentrant=False, preserve_rng_state=random)  # type: ignore[return-value]
 
 
 def _attended(

@@ -2,7 +2,8 @@
 
 A whole sequence is one call, with torch's causal switch where it looks back only. Packed graphs
 are one call for each size, or torch's kernel for packed batches where there is one; a window is
-calls over short runs of rows, each with the sources in reach. Nothing is as wide as N x N.
+calls over short runs of rows, each with the sources in reach. Nothing is as wide as N x N: where
+torch would write that many weights out on the CPU, the call is declined.
 
 It is the documented exception among the backends: the autograd and the dropout stream are
 torch's, and there is no statistic.
@@ -25,6 +26,9 @@ from gattn.ops.tiling import Tile, assembled, stacked, tile_biases, tiles
 _PAIRS = 1 << 22
 """Scores of one call over a window, all heads together: enough to keep every thread busy."""
 
+MOST_WEIGHTS = 1 << 26
+"""Weights that torch may write out, all heads together: 0.3 GB in float32, a few times over."""
+
 
 def reasons(problem: Problem) -> list[str]:
     """Why the problem cannot be computed here; empty = it can."""
@@ -37,7 +41,8 @@ def reasons(problem: Problem) -> list[str]:
         found.append(f"the normalizer is {problem.normalizer}, not Softmax()")
     if is_transformed():
         found.append("forward-mode derivatives and torch.func go through PyTorch's own operators")
-    return found + _form_reasons(problem) + _span_reasons(problem)
+    found += _form_reasons(problem) + _span_reasons(problem)
+    return found or _memory_reasons(problem)
 
 
 def _form_reasons(problem: Problem) -> list[str]:
@@ -62,6 +67,18 @@ def _span_reasons(problem: Problem) -> list[str]:
     if empty or (span.kind == "packed" and span.num_pairs == 0):
         return ["there is nothing to attend to"]
     return []
+
+
+def _memory_reasons(problem: Problem) -> list[str]:
+    """On the CPU torch's kernel has these limits; past them it writes out the weights."""
+    form, bias, span = problem.form, problem.pair_bias, problem.neighborhood
+    sides = (form.left, form.right, problem.values)
+    slow = problem.dropout > 0 or form.left.shape[2] != problem.values.shape[2]
+    slow = slow or any(side.stride(2) != 1 for side in sides)
+    slow = slow or (bias is not None and bias.requires_grad)
+    if not slow or span.device.type != "cpu" or span.num_pairs * problem.heads <= MOST_WEIGHTS:
+        return []
+    return [f"torch would write out more than {MOST_WEIGHTS:,} weights"]
 
 
 def forward(problem: Problem) -> tuple[Tensor, None]:
@@ -106,8 +123,10 @@ def _tiled(problem: Problem, span: Span) -> Tensor:
         strict=True,
     )
     if problem.pair_bias is None:
+        masks: dict[tuple[int | None, ...], Tensor | None] = {}
+        causal = _is_causal(span)
         parts = [
-            _called(problem, of_tile, *_masked(tile, span))
+            _called(problem, of_tile, None if causal else _mask(problem, tile, masks), causal)
             for tile, of_tile in zip(cut, sides, strict=True)
         ]
     else:
@@ -119,9 +138,21 @@ def _tiled(problem: Problem, span: Span) -> Tensor:
     return assembled(parts, rows, span.num_rows)
 
 
-def _masked(tile: Tile, span: Span) -> tuple[Tensor | None, bool]:
-    """The mask of a tile, and whether torch's causal switch says the same."""
-    return (None, True) if _is_causal(span) else (tile.band(span), False)
+def _mask(
+    problem: Problem, tile: Tile, masks: dict[tuple[int | None, ...], Tensor | None]
+) -> Tensor | None:
+    """The mask of a tile, one for all tiles of a shape: each call keeps its own for its gradient.
+
+    It is floating, since torch would make another of a bool for every call.
+    """
+    key = (tile.row.shape[1], tile.source.shape[1], tile.offset)
+    if key not in masks:
+        assert isinstance(problem.neighborhood, Span)
+        band, like = tile.band(problem.neighborhood), problem.form.left
+        masks[key] = band
+        if band is not None:
+            masks[key] = like.new_zeros(band.shape).masked_fill(~band, float("-inf"))
+    return masks[key]
 
 
 def _biased(

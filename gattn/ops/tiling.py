@@ -20,6 +20,10 @@ from gattn.neighborhood._tensors import pointers
 # Rows of a block of a window: about as many as its radius, so that half of the products count.
 _LEAST_ROWS, _MOST_ROWS = 32, 256
 
+# Wider blocks of a window stand alone: in a stack, each row of the sources is copied for every
+# block that sees it, while those of one block are a view.
+_MOST_STACKED = 4 * _MOST_ROWS
+
 Place = slice | Tensor
 """Where in a tensor: a range, or indices of any shape."""
 
@@ -94,7 +98,8 @@ def tiles(span: Span, budget: int, split: bool = True) -> Iterator[Tile]:
     )
     for number, (height, width, ahead) in enumerate(shapes.tolist()):
         chosen = (kind == number).nonzero()[:, 0]
-        for part in chosen.split(max(budget // (height * width), 1)):
+        alone = span.radius is not None and width > _MOST_STACKED
+        for part in chosen.split(1 if alone else max(budget // (height * width), 1)):
             at = row[part, None] + torch.arange(height)
             at = at if order is None else order[at]
             seen = source[part, None] + torch.arange(width)
@@ -127,7 +132,9 @@ def _steps(span: Span, size: Tensor, width: Tensor, budget: int) -> Tensor:
     if span.radius is None:
         return (budget // width.clamp(min=1)).clamp(min=1)
     step = min(max(span.radius, _LEAST_ROWS), _MOST_ROWS)
-    return torch.full_like(size, max(min(step, budget // (2 * span.radius + step)), 1))
+    longest = int(size.max()) if len(size) else 0
+    seen = max(min(2 * span.radius + step, longest), 1)  # a radius may be far more than there is
+    return torch.full_like(size, max(min(step, budget // seen), 1))
 
 
 class _Picked(torch.autograd.Function):
@@ -152,7 +159,8 @@ class _Summed(torch.autograd.Function):
         ctx: Any, shape: torch.Size, places: Sequence[Place], *parts: Tensor | None
     ) -> Tensor | None:
         found = [(p, part) for p, part in zip(places, parts, strict=True) if part is not None]
-        ctx.places = places
+        ctx.places = [p for p, part in zip(places, parts, strict=True) if part is not None]
+        ctx.given = [part is not None for part in parts]
         if not found:
             return None
         total = found[0][1].new_zeros(shape)
@@ -165,7 +173,8 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        return None, None, *pick(grad, ctx.places)
+        picked = iter(pick(grad, ctx.places))
+        return None, None, *(next(picked) if given else None for given in ctx.given)
 
 
 def pick(tensor: Tensor, places: Sequence[Place]) -> tuple[Tensor, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import Any, Self
 
 import torch
@@ -39,6 +40,8 @@ class Score(nn.Module, ABC):
 
 def positive(name: str, value: float) -> float:
     """`value`, if it is above zero."""
+    if isinstance(value, (bool, Tensor)) or not isinstance(value, Real):
+        raise TypeError(f"{name}: found {value!r}, expected a number > 0")
     if not value > 0:
         raise ValueError(f"{name}: found {value}, expected a number > 0")
     return value

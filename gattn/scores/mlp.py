@@ -39,7 +39,7 @@ class MLP(Score):
         activation: "relu", "gelu", "silu" or "tanh".
 
     Raises:
-        ValueError: the activation is unknown.
+        TypeError, ValueError: the activation is unknown, or the width no number.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class MLP(Score):
     ) -> None:
         super().__init__()
         _check.one_of("activation", activation, tuple(_ACTIVATIONS))
-        width = channels if hidden is None else hidden
+        width = channels if hidden is None else _check.integer("hidden", hidden, 1)
         self.hidden_weight = glorot(heads, 3 * channels, width)  # of query, key and product
         self.hidden_bias = nn.Parameter(torch.zeros(heads, width))
         self.weight = glorot(heads, width)
@@ -60,9 +60,10 @@ class MLP(Score):
 
     def forward(self, query: Tensor, key: Tensor) -> Given:
         """The form of `query` `[..., N, H, C]` and `key` `[..., M, H, C]`: A + C channels."""
-        of_query, of_key, _ = wide(self.hidden_weight).chunk(3, dim=1)
-        left = torch.einsum("...nhc,hca->...nha", wide(query), of_query) + self.hidden_bias
-        right = torch.einsum("...mhc,hca->...mha", wide(key), of_key)
+        dtype = torch.promote_types(wide(query).dtype, self.hidden_weight.dtype)
+        of_query, of_key, _ = self.hidden_weight.to(dtype).chunk(3, dim=1)
+        left = torch.einsum("...nhc,hca->...nha", query.to(dtype), of_query) + self.hidden_bias
+        right = torch.einsum("...mhc,hca->...mha", key.to(dtype), of_key)
         sides = (torch.cat([left, query], dim=-1), torch.cat([right, key], dim=-1))
         return Given(*sides, self._score)
 

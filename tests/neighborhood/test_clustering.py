@@ -189,3 +189,15 @@ def test_edges_as_pyg_has_them():
     for find in (gattn.communities, gattn.components):
         assert torch.equal(find(edges), find(KARATE))
         assert torch.equal(find(KARATE.int()), find(KARATE))
+
+
+def test_clusters_join_into_a_batch():
+    first, second = torch.tensor([0, 0, 1]), torch.tensor([5, 3, 3, 5])
+    joined = gattn.batch([gattn.clusters(first), gattn.clusters(second)])
+    graph = torch.tensor([0] * 3 + [1] * 4)
+    whole = gattn.clusters(torch.cat([first, second]), graph)
+    assert torch.equal(joined.pool.edge_index(), whole.pool.edge_index())
+    for bound in ("start", "stop"):
+        assert torch.equal(getattr(joined.look, bound), getattr(whole.look, bound))
+    with pytest.raises(TypeError, match="found Clusters, Span, expected all Sparse, all Span or"):
+        gattn.batch([gattn.clusters(first), gattn.full(3)])

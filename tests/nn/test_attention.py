@@ -270,3 +270,11 @@ def test_other_bad_input_is_named(make, error, message):
     with pytest.raises(error, match=message) as raised:
         make()
     assert "\n" not in str(raised.value)
+
+
+def test_a_pair_in_the_wrong_order_is_told_the_right_one():
+    made = GraphAttention((4, 4), 3)
+    with pytest.raises(
+        ValueError, match=r"those of .*; a pair of features is \(x_target, x_source"
+    ):
+        made((torch.randn(5, 4), torch.randn(3, 4)), gattn.full((5, 3)))

@@ -92,6 +92,7 @@ def test_gradients_and_state():
         (lambda: Rotary(3), ValueError, "channels: found 3, expected an even number"),
         (lambda: Rotary(0), ValueError, "channels: found 0"),
         (lambda: Rotary(4, 0.0), ValueError, "base: found 0.0"),
+        (lambda: Rotary(4, "x"), TypeError, "base: found 'x', expected a number > 0"),
         (
             lambda: Rotary(4)(features(5, 2, 6), torch.arange(5)),
             ValueError,

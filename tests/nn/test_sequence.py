@@ -429,3 +429,11 @@ def test_gradcheck_of_masks_and_windows():
         lambda x, added, *_: made(x, x, x, padding, attn_mask=added),
         (x, added, *made.parameters()),
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_have_the_dtype_of_the_output(dtype):
+    ours, torchs = (made.to(dtype) for made in both(batch_first=True))
+    x = features(2, 5, 8).to(dtype)
+    for found, expected in zip(ours(x, x, x), torchs(x, x, x), strict=True):
+        torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)

@@ -87,7 +87,8 @@ def test_weights_and_scores_come_from_the_first_that_has_them(pairs, monkeypatch
         monkeypatch.setattr(backend, "weights", spied(name, backend.weights))
     pairs(gattn.forms.Multiplicative(Q, K), around)
     pairs(gattn.forms.Given(Q, K, lambda q, k, hop: (q * k).sum(-1)), around)
-    assert asked == ["cpu", "reference"]
+    pairs(gattn.forms.Multiplicative(Q[:, :0], K[:, :0]), around)  # no heads: nothing for kernels
+    assert asked == ["cpu", "cpu", "reference"]
 
 
 def test_a_backend_that_is_only_a_name_is_not_replaced(monkeypatch):

@@ -1,5 +1,7 @@
 """Spans on the backends that never write their pairs out, against the reference, which does."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,9 @@ import gattn
 from gattn import forms
 from gattn.normalizers import Entmax15, Hard, Sigmoid, Softmax, Sparsemax, TopK
 from gattn.ops import blocks, reference, sdpa
+from gattn.ops.cpu import given as scored_in_blocks
 from gattn.ops.problem import Problem
+from gattn.ops.tiling import pick, tiles
 
 PTR = torch.tensor([0, 3, 3, 50, 51, 54, 101])
 SPANS = {
@@ -175,6 +179,84 @@ def test_blocks_have_second_derivatives(name, monkeypatch):
 
     assert gradcheck(run, leaves, fast_mode=True)
     assert gradgradcheck(run, leaves, fast_mode=True)
+
+
+def test_the_gradient_of_parts_picks_again_though_some_are_not_used():
+    x = drawn(6, 2)
+
+    def used(x):
+        return pick(x, [slice(0, 4), torch.tensor([[1, 2], [2, 3]]), slice(2, 6)])[1].pow(3)
+
+    assert gradgradcheck(used, [x])
+
+
+@pytest.mark.parametrize("backend", ["blocks", "cpu"])
+def test_a_function_that_draws_numbers_draws_them_again(backend, monkeypatch):
+    """Along a direction: the gradient, against differences of the values."""
+    monkeypatch.setattr(blocks, "_NUMBERS", SMALL)
+    monkeypatch.setattr(scored_in_blocks, "_NUMBERS", SMALL)
+    torch.manual_seed(0)
+    left, right, value, along = torch.randn(4, 50, HEADS, CHANNELS, dtype=torch.float64)
+
+    def fn(query, key, hop):
+        return torch.nn.functional.dropout(query * key, 0.5).sum(-1)
+
+    def total(step):
+        torch.manual_seed(1)
+        form = forms.Given(left + step * along, right, fn)
+        out = gattn.attend_form(form, value, SPANS["window"], backend=backend)
+        return out.square().sum()
+
+    step = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(total(step), step)
+    with torch.no_grad():
+        difference = (total(step + 1e-6) - total(step - 1e-6)) / 2e-6
+    torch.testing.assert_close(slope, difference, rtol=1e-4, atol=1e-6)
+
+
+def test_a_radius_beyond_the_sequence_cuts_it_no_finer():
+    whole = [tile.row.tolist() for tile in tiles(gattn.window(900, 900), 1 << 20)]
+    wide = [tile.row.tolist() for tile in tiles(gattn.window(900, 10**9), 1 << 20)]
+    assert wide == whole and len(wide) < 10
+
+
+def test_the_sources_of_a_wide_window_are_not_copied():
+    """A block alone sees a range, which is a view; a stack of them would copy each many times."""
+    cut = list(tiles(gattn.window(20_000, 1000), 1 << 22))
+    assert all(len(tile.row) == 1 for tile in cut)
+
+
+def test_the_tiles_of_a_window_share_their_masks(monkeypatch):
+    """Each call keeps its mask for the backward pass: together they would be as large as pairs."""
+    monkeypatch.setattr(sdpa, "_PAIRS", 1 << 13)
+    masks, called = [], sdpa._called
+
+    def kept(problem, sides, mask, causal):
+        masks.append(mask)
+        return called(problem, sides, mask, causal)
+
+    monkeypatch.setattr(sdpa, "_called", kept)
+    query = torch.randn(2000, 1, 4)
+    gattn.attend(query, query, query, gattn.window(2000, 40), backend="sdpa")
+    assert len(masks) > 20 and len({mask.data_ptr() for mask in masks}) < 5
+    assert {mask.dtype for mask in masks} == {query.dtype}
+
+
+def test_large_calls_for_which_torch_writes_the_weights_out_are_declined(monkeypatch):
+    monkeypatch.setattr(sdpa, "MOST_WEIGHTS", 2 * 50 * 50 - 1)
+    query, key, value = torch.randn(3, 50, 2, 4).unbind()
+    problem = Problem(forms.Multiplicative(query, key), value, gattn.full(50), Softmax())
+    assert sdpa.reasons(problem) == []
+    across = query.transpose(0, 2).contiguous().transpose(0, 2)
+    for changes in (
+        {"dropout": 0.1, "seed": torch.tensor(1)},
+        {"value": value[..., :3]},
+        {"form": forms.Multiplicative(across, key)},
+        {"pair_bias": torch.zeros(2500, requires_grad=True)},
+    ):
+        (reason,) = sdpa.reasons(replace(problem, **changes))
+        assert reason == "torch would write out more than 4,999 weights"
+    assert gattn.attend(query, key, value, gattn.full(50), dropout=0.1).shape == value.shape
 
 
 @settings(deadline=None, max_examples=40)

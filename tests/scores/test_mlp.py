@@ -29,3 +29,15 @@ def test_a_dot_product_is_within_reach():
 def test_an_unknown_activation_is_named():
     with pytest.raises(ValueError, match="activation: found 'elu', expected one of relu, gelu"):
         MLP(2, 3, activation="elu")
+
+
+def test_a_width_that_is_none_is_named():
+    with pytest.raises(TypeError, match=r"hidden: found 2\.5, expected an int >= 1"):
+        MLP(2, 3, hidden=2.5)
+
+
+def test_features_may_be_wider_than_the_parameters():
+    score, features = MLP(2, 3), torch.randn(5, 2, 3, dtype=torch.float64)
+    found = gattn.pair_scores(score(features, features), gattn.full(5))
+    wide = score.double()
+    assert torch.equal(found, gattn.pair_scores(wide(features, features), gattn.full(5)))

@@ -19,12 +19,13 @@ _NUMBERS = 1 << 21
 def given_scores(problem: Problem, stored: Sparse) -> Tensor:
     """Scores `[E, H]` in the order of the rows, biases included.
 
-    What a block gathers is gathered again when its gradient is asked for.
+    What a block gathers is gathered again when its gradient is asked for; a function that draws
+    random numbers draws the same.
     """
     blocks = list(_blocks(problem, stored))
     again = len(blocks) > 1 and torch.is_grad_enabled()
     found = [
-        checkpoint(_scored, problem, *block, use_reentrant=False, preserve_rng_state=False)
+        checkpoint(_scored, problem, *block, use_reentrant=False)
         if again
         else _scored(problem, *block)
         for block in blocks
