@@ -46,7 +46,7 @@ def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
     """Output `[N, H, D]` and statistic `[N, H]` of every row."""
     span = problem.neighborhood
     assert isinstance(span, Span)
-    cut = list(tiles(span, max(_NUMBERS // _numbers_per_pair(problem), 1)))
+    cut = tiles(span, max(_NUMBERS // _numbers_per_pair(problem), 1))
     parts = _parts(problem, span, cut)
     again = len(cut) > 1 and torch.is_grad_enabled()
     found = [

@@ -114,7 +114,7 @@ def _called(
 def _tiled(problem: Problem, span: Span) -> Tensor:
     """A call for each tile."""
     budget = max(_PAIRS // problem.heads, 1)
-    cut = list(tiles(span, budget, split=False))
+    cut = tiles(span, budget, split=False)
     rows, sources = [tile.row for tile in cut], [tile.source for tile in cut]
     sides = zip(
         stacked(problem.form.left, rows),

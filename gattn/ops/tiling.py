@@ -7,7 +7,7 @@ once. No block reaches over the border of a sequence, so nothing of one enters a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +73,8 @@ def _reach(span: Span) -> int:
     return span.num_rows if span.radius is None else min(span.radius, span.num_rows)
 
 
-def tiles(span: Span, budget: int, split: bool = True) -> Iterator[Tile]:
-    """The tiles of a span; rows that see nothing are in none.
+def tiles(span: Span, budget: int, split: bool = True) -> list[Tile]:
+    """The tiles of a span, by their first rows; rows that see nothing are in none.
 
     Args:
         span: of any kind.
@@ -96,6 +96,7 @@ def tiles(span: Span, budget: int, split: bool = True) -> Iterator[Tile]:
     shapes, kind = torch.unique(
         torch.stack([rows, stop - source, offset], 1), dim=0, return_inverse=True
     )
+    found = []
     for number, (height, width, ahead) in enumerate(shapes.tolist()):
         chosen = (kind == number).nonzero()[:, 0]
         alone = span.radius is not None and width > _MOST_STACKED
@@ -103,7 +104,9 @@ def tiles(span: Span, budget: int, split: bool = True) -> Iterator[Tile]:
             at = row[part, None] + torch.arange(height)
             at = at if order is None else order[at]
             seen = source[part, None] + torch.arange(width)
-            yield Tile(at, seen, ahead if span.is_window else None)
+            found.append(Tile(at, seen, ahead if span.is_window else None))
+    # In the order of the rows, so that outputs often only have to be joined.
+    return sorted(found, key=lambda tile: int(tile.row[0, 0]))
 
 
 def _runs(span: Span) -> tuple[Tensor | None, Tensor, Tensor, Tensor, Tensor]:
