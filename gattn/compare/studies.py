@@ -160,6 +160,25 @@ _SHELL = Study(
     ),
 )
 
+_VARIED = Study(
+    asks="Is the level hop needed where every node has a distance of its own that matters, one, "
+    "two or three hops?",
+    expected="A hop bias is the same for all nodes, and cannot choose; the level scores the rings "
+    "by the query, and can.",
+    common={
+        **_LAYER,
+        "dataset": ["shell-majority"],
+        "options": (("num_hops", 3), ("varied", True)),
+        "breadth": [3],
+        "epochs": 300,
+        "patience": 100,
+    },
+    cases=(
+        Case("hop bias (depth 1)", "", {"depth": [1]}),
+        Case("level hop (depth 2)", "", {"depth": [2]}),
+    ),
+)
+
 _KEYED = Study(
     asks="Does a layer use every hop that it is given? The wanted key is one, two or three hops "
     "away, so what can be known at each breadth is known.",
@@ -174,6 +193,26 @@ _KEYED = Study(
     },
     cases=tuple(case for score in _SCORES for case in _by_breadth(score, (1, 2, 3), score=[score])),
     attainable=True,
+)
+
+_BOUNDED = Study(
+    asks="Which normaliser finds one node among 22 where scores are bounded? A cosine lies between "
+    "-1 and 1, so a softmax can prefer a pair to another by a factor of 7 at the most.",
+    expected="Sparse normalisers and top4 leave most pairs out, and win; softmax mixes all.",
+    common={
+        **_LAYER,
+        "dataset": ["keyed-shell-lookup"],
+        "options": (("num_keys", 8), ("num_nodes", 5000)),
+        "score": ["cosine"],
+        "breadth": [3],
+        "hidden": 32,
+        "epochs": 150,
+        "patience": 60,
+    },
+    cases=tuple(
+        Case(name, "", {"normalizer": [name]})
+        for name in ("softmax", "entmax15", "sparsemax", "top4", "hard")
+    ),
 )
 
 _MAX = Study(
@@ -249,9 +288,11 @@ STUDIES: dict[str, Study] = {
     "dictionary-lookup": _DICTIONARY,
     "tree-neighbors-match": _TREE,
     "shell-majority": _SHELL,
+    "varied-shell-majority": _VARIED,
     "keyed-shell-lookup": _KEYED,
+    "bounded-score": _BOUNDED,
     "max-retrieval": _MAX,
     "inner-lookup": _INNER,
     "cluster-lookup": _CLUSTER,
 }
-"""The studies by name, which is that of their task."""
+"""The studies by name, which is that of their task where it has one study only."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gattn.data.graphs import at_least, king_grid, stratified_masks, undirected
-from gattn.data.parts import HALVES, neighbors_of_regular, random_regular, shells
+from gattn.data.parts import HALVES, neighbors_of_regular, one_hots, random_regular, shells
 from gattn.data.task import Task
 
 MINE_RATE = 0.2
@@ -55,6 +55,7 @@ def shell_majority(
     *,
     degree: int = 4,
     graph: str = "regular",
+    varied: bool = False,
     seed: int = 0,
     num_splits: int = 10,
 ) -> Task:
@@ -71,7 +72,9 @@ def shell_majority(
         degree: neighbours of every node.
         graph: "regular", a random regular graph, or "ring", a circle where every node touches the
             degree / 2 nearest on each side.
-        seed: of graph, tokens and splits.
+        varied: every node has a distance of its own that matters, uniform in `1 .. num_hops`;
+            it is a one-hot feature beside the token.
+        seed: of graph, tokens, distances and splits.
         num_splits: the number of splits.
 
     Raises:
@@ -89,7 +92,10 @@ def shell_majority(
     edge_index = _circle_or_regular(graph, num_nodes, degree, seed)
     token = torch.from_numpy(rng.integers(num_tokens, size=num_nodes))
     x = torch.nn.functional.one_hot(token, num_tokens).float()
-    y = _shell_counts(x, edge_index, num_hops).argmax(dim=1)
+    distance = rng.integers(1, num_hops + 1, num_nodes) if varied else None
+    y = _majority(x, edge_index, num_hops, distance)
+    if distance is not None:
+        x = torch.cat([x, one_hots((distance - 1, num_hops))], dim=1)
     train, val, test = stratified_masks(y, HALVES, num_splits, rng)
     return Task("shell-majority", x, edge_index, y, train, val, test, "accuracy", num_tokens)
 
@@ -124,6 +130,14 @@ def _circle(num_nodes: int, degree: int) -> Tensor:
     steps = range(1, degree // 2 + 1)
     ends = [torch.stack([node, (node + step) % num_nodes]) for step in steps]
     return undirected(torch.cat(ends, dim=1), num_nodes)
+
+
+def _majority(x: Tensor, edge_index: Tensor, num_hops: int, distance: np.ndarray | None) -> Tensor:
+    """`[N]`: the most frequent token at `num_hops` hops, or at each node's own distance."""
+    if distance is None:
+        return _shell_counts(x, edge_index, num_hops).argmax(dim=1)
+    counts = [_shell_counts(x, edge_index, hops) for hops in range(1, num_hops + 1)]
+    return torch.stack(counts)[torch.from_numpy(distance) - 1, torch.arange(len(x))].argmax(dim=1)
 
 
 def _shell_counts(x: Tensor, edge_index: Tensor, num_hops: int) -> Tensor:

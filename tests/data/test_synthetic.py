@@ -118,6 +118,19 @@ def test_shell_majority_is_the_vote_at_that_distance(num_nodes, num_hops, num_to
     assert task.y.tolist() == majority_by_networkx(task, num_hops)
 
 
+def test_every_node_of_a_varied_shell_majority_has_its_own_distance():
+    task = shell_majority(300, 3, varied=True, seed=1)
+    graph = networkx.Graph(task.edge_index.t().tolist())
+    token, wanted = task.x[:, :4].argmax(1), task.x[:, 4:].argmax(1) + 1
+    assert task.x.shape == (300, 7) and set(wanted.tolist()) == {1, 2, 3}
+    for node in range(0, 300, 7):
+        away = networkx.single_source_shortest_path_length(graph, node, cutoff=3)
+        there = [other for other, hops in away.items() if hops == int(wanted[node])]
+        assert int(task.y[node]) == int(torch.bincount(token[there], minlength=4).argmax())
+    plain, same = shell_majority(300, 3, seed=1), task.x[:, :4]
+    assert torch.equal(plain.x, same)
+
+
 def test_shell_majority_on_a_long_ring():
     task = load("shell-majority", graph="ring", num_nodes=200, num_hops=7, degree=4)
     assert task.y.tolist() == majority_by_networkx(task, 7)
