@@ -100,6 +100,9 @@ def communities(
     Directions, loops and duplicates do not count. An isolated node is a cluster of its own.
     (Blondel et al., "Fast unfolding of communities in large networks", 2008.)
 
+    Of many graphs at once it finds little more than the graphs, since a cut between two counts by
+    the edges of all: take them one by one, and join the clusters with `gattn.batch`.
+
     Args:
         edge_index: `[2, E]` integers.
         num_nodes: N; without it the largest index decides.

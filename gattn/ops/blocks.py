@@ -63,10 +63,9 @@ def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
 
 def _numbers_per_pair(problem: Problem) -> int:
     form = problem.form
-    wide = not isinstance(form, Multiplicative)
-    return (
-        problem.heads * max(form.left.shape[2], form.right.shape[2], 1) if wide else problem.heads
-    )
+    if isinstance(form, Multiplicative):
+        return problem.heads
+    return problem.heads * max(form.left.shape[2], form.right.shape[2], 1)
 
 
 @dataclass(frozen=True, eq=False)
