@@ -5,17 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
-from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
 
 from gattn import _check
 from gattn.data.graphs import undirected
 from gattn.data.task import Task
 from gattn.neighborhood import components
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 EIGENVECTORS = 8
 """Columns of the encoding "laplacian"."""
@@ -54,6 +56,8 @@ def encoded(task: Task, name: str) -> Task:
         ValueError: the name is unknown.
     """
     _check.one_of("encoding", name, tuple(ENCODINGS))
+    from torch_geometric.data import Data
+
     make, width = ENCODINGS[name]
     columns = task.x.new_zeros(task.num_nodes, width)
     edge_index = undirected(task.edge_index.cpu(), task.num_nodes)
@@ -87,6 +91,8 @@ def connected_parts(edge_index: Tensor, num_nodes: int) -> Iterator[tuple[Tensor
 
 
 def _eigenvectors(data: Data) -> Tensor:
+    from torch_geometric.transforms import AddLaplacianEigenvectorPE
+
     count = int(data.num_nodes or 0)
     start = np.random.default_rng(_SEED).standard_normal(count)
     transform = AddLaplacianEigenvectorPE(
@@ -101,12 +107,14 @@ def _eigenvectors(data: Data) -> Tensor:
 
 
 def _returns(data: Data) -> Tensor:
+    from torch_geometric.transforms import AddRandomWalkPE
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # torch's, of the matrices of PyG
         return AddRandomWalkPE(WALK_LENGTH, attr_name="pe")(data).pe
 
 
-ENCODINGS: dict[str, tuple[Callable[[Data], Tensor], int]] = {
+ENCODINGS: dict[str, tuple[Callable[[Any], Tensor], int]] = {
     "laplacian": (_eigenvectors, EIGENVECTORS),
     "random_walk": (_returns, WALK_LENGTH),
 }
