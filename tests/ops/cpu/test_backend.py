@@ -157,10 +157,15 @@ def with_gradients(given, graph, backend, **options):
     return out, *torch.autograd.grad(out.square().sum(), list(leaves.values()))
 
 
+def test_a_score_of_the_users_goes_in_halves():
+    sides = draw(5, 2, 3), draw(5, 2, 3)
+    form = forms.Given(*sides, lambda q, k, hop: (q * k).sum(-1))
+    found = gattn.attend_form(form, None, GRAPH, backend="cpu")
+    expected = gattn.attend_form(forms.Multiplicative(*sides), None, GRAPH, backend="reference")
+    torch.testing.assert_close(found, expected)
+
+
 def test_what_it_cannot_compute_it_says():
-    form = forms.Given(draw(5, 2, 3), draw(5, 2, 3), lambda q, k, hop: (q * k).sum(-1))
-    with pytest.raises(ValueError, match="cpu: the form is Given, which only PyTorch can comp"):
-        gattn.attend_form(form, None, GRAPH, backend="cpu")
     far = [torch.empty(5, 2, 3, device="meta")] * 3
     told = gattn.backend_reasons(*far, GRAPH.to("meta"))
     assert told["cpu"] == ["the device is meta, not cpu"]
