@@ -291,8 +291,8 @@ def test_work_that_cannot_be_done(refused, tmp_path, monkeypatch, arguments, mes
     assert code == 1
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_where_there_is_none(refused):
+def test_cuda_where_there_is_none(refused, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     code, line = refused("train", *KARATE, "--device", "cuda")
     assert "torch sees 0 CUDA devices" in line
     assert code == 2

@@ -43,11 +43,6 @@ class Tile:
     source: Tensor
     offset: int | None = None
 
-    @property
-    def num_pairs(self) -> int:
-        """Scores of the tile, for one head."""
-        return self.row.numel() * self.source.shape[1]
-
     def distance(self, device: torch.device) -> Tensor:
         """Position of a source minus that of a row, `[n, w]`."""
         place = torch.arange(max(self.row.shape[1], self.source.shape[1]), device=device)

@@ -26,7 +26,7 @@ _MISSING = missing()
 
 MOST_PAIRS_OF_SPAN = 1 << 24
 """Up to here a span is written out as pairs, about 0.4 GB at the most, because kernels over pairs
-are the fastest there is; beyond, memory counts for more."""
+make nothing for each pair and channel; beyond, memory counts for more."""
 
 
 def reasons(problem: Problem) -> list[str]:
