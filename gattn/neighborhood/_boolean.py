@@ -25,7 +25,8 @@ class BooleanSearch:
 
         self.num_nodes = len(rowptr) - 1
         shape = (self.num_nodes, self.num_nodes)
-        self.step = sparse.csr_matrix((np.ones(len(col), dtype=bool), col, rowptr), shape=shape)
+        ones = np.ones(len(col), dtype=bool)
+        self.step = sparse.csr_matrix((ones, col, rowptr), shape=shape, copy=True)
         self.step.sum_duplicates()
         self.kept, self.unreached = kept, unreached
 
@@ -76,7 +77,8 @@ class BooleanSearch:
         for _ in range(len(self.kept) - 1):
             rings.append((rings[-1] @ self.step) > visited)
             visited = visited + rings[-1]
-        kept = [(hop, ring) for hop, ring in enumerate(rings) if self.kept[hop]]
+        found: list[tuple[int, Any]] = [*enumerate(rings)]
+        found = [(hop, ring) for hop, ring in found if self.kept[hop]]
         if self.unreached:
-            kept.append((len(rings), sparse.csr_matrix(~visited.toarray())))
-        return kept or [(0, sparse.csr_matrix(shape, dtype=bool))]
+            found.append((len(rings), sparse.csr_matrix(~visited.toarray())))
+        return found or [(0, sparse.csr_matrix(shape, dtype=bool))]

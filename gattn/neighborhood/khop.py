@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Literal, overload
 
 from torch import Tensor
 
@@ -17,6 +18,39 @@ from gattn.neighborhood.streamed import Streamed
 _log = logging.getLogger(__name__)
 
 
+@overload
+def k_hop(
+    edge_index: Tensor,
+    num_hops: int,
+    num_nodes: int | None = None,
+    *,
+    shells: Iterable[int] | None = None,
+    complete: bool = False,
+    streamed: Literal[False],
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+) -> Sparse: ...
+@overload
+def k_hop(
+    edge_index: Tensor,
+    num_hops: int,
+    num_nodes: int | None = None,
+    *,
+    shells: Iterable[int] | None = None,
+    complete: bool = False,
+    streamed: Literal[True],
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+) -> Streamed: ...
+@overload
+def k_hop(
+    edge_index: Tensor,
+    num_hops: int,
+    num_nodes: int | None = None,
+    *,
+    shells: Iterable[int] | None = None,
+    complete: bool = False,
+    streamed: bool | None = None,
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+) -> Sparse | Streamed: ...
 def k_hop(
     edge_index: Tensor,
     num_hops: int,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,8 +23,6 @@ from gattn.neighborhood._tensors import (
 from gattn.neighborhood.sparse import Sparse
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from gattn._numba.search import Search
 
 _ADVICE = "use fewer hops or shells, raise max_pairs, or let them be streamed"
@@ -78,6 +75,18 @@ class Streamed:
         torch.cumsum(torch.from_numpy(counts), 0, out=starts[1:])
         object.__setattr__(self, "starts", starts)
 
+    @classmethod
+    def trusted(cls, **parts: Any) -> Streamed:
+        """A neighbourhood of parts that are right by construction: nothing is checked or counted.
+
+        Args:
+            parts: all fields.
+        """
+        made = object.__new__(cls)
+        for part in fields(cls):
+            object.__setattr__(made, part.name, parts[part.name])
+        return made
+
     @property
     def num_targets(self) -> int:
         """N, the number of queries."""
@@ -110,12 +119,12 @@ class Streamed:
         last = searched if unreached else max(inner, default=0)
         kept = torch.zeros(last + 1, dtype=torch.bool)
         kept[inner] = True
-        graph = *_arrays(rowptr, col, kept), unreached
+        graph = _arrays(rowptr, col, kept)
         if missing() is not None:
-            return BooleanSearch(*graph)
+            return BooleanSearch(*graph, unreached=unreached)
         from gattn._numba.search import Search
 
-        return Search(*graph)
+        return Search(*graph, unreached=unreached)
 
     def blocks(self, most_pairs: int) -> list[tuple[int, int]]:
         """Ranges of targets, each with at most so many pairs, or a single target.
@@ -264,18 +273,18 @@ def _written(pairs: Streamed) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Ten
 
     col, hop = _room(pairs.num_pairs)
     row, far = _room(pairs.num_pairs)
-    search, backwards = pairs.search(), _reversed(pairs)
+    search, backwards, starts = pairs.search(), _reversed(pairs), pairs.starts.numpy()
     if isinstance(search, BooleanSearch):
         search.fill(0, *_arrays(pairs.starts, col, hop, torch.zeros(0, 1, dtype=torch.int64)))
         return col, hop, compressed_columns(pairs.starts, col, pairs.num_sources)
     if backwards is None:
-        columns = pairs.starts.numpy()
-        search.fill_ascending(*_arrays(pairs.starts, col, hop, row, far))
+        columns = starts
+        search.fill_ascending(columns, *_arrays(col, hop, row, far))
     else:
-        search.fill_ascending(*_arrays(pairs.starts, col, hop, row[:0], far[:0]))
+        search.fill_ascending(starts, *_arrays(col, hop, row[:0], far[:0]))
         columns = order.column_starts(col.numpy(), pairs.num_sources)
         backwards.fill_by_node(columns, *_arrays(row, far))
-    perm = order.positions(*_arrays(pairs.starts, hop), columns, *_arrays(row, far))
+    perm = order.positions(starts, hop.numpy(), columns, row.numpy(), far.numpy())
     return col, hop, (torch.from_numpy(columns), row, torch.from_numpy(perm))
 
 
@@ -293,5 +302,5 @@ def _reversed(pairs: Streamed) -> Search | None:
     return None if isinstance(found, BooleanSearch) else found
 
 
-def _arrays(*tensors: Tensor) -> Iterator[np.ndarray]:
-    return (tensor.numpy() for tensor in tensors)
+def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.numpy() for tensor in tensors)
