@@ -50,9 +50,7 @@ class Places:
         """
         self._reserve(len(codes))
         places = np.empty(len(codes), np.int64)
-        self.size = int(
-            _insert(codes, self._table, self._codes, self._direct, self.size, places)
-        )
+        self.size = int(_insert(codes, self._table, self._codes, self._direct, self.size, places))
         return places
 
     def reorder(self, order: np.ndarray) -> None:
@@ -77,8 +75,9 @@ class Places:
             self._enlarge(1 << max(4, int(2 * needed - 1).bit_length()))
 
     def _enlarge(self, slots: int) -> None:
-        self._direct = self._num_nodes is not None and self._num_nodes <= slots
-        self._table = np.zeros(self._num_nodes if self._direct else slots, np.int32)
+        if self._num_nodes is not None and self._num_nodes <= slots:
+            slots, self._direct = self._num_nodes, True
+        self._table = np.zeros(slots, np.int32)
         _enter(self.codes, self._table, self._codes, self._direct)
 
 

@@ -122,9 +122,7 @@ def inside(
     pool.run(_count_inside, nodes, parallel, codes, *rows, *sources.table, offsets)
     np.cumsum(offsets, out=offsets)
     row, column, edge = (np.empty(offsets[-1], np.int64) for _ in range(3))
-    pool.run(
-        _inside, nodes, parallel, codes, *rows, *sources.table, offsets, row, column, edge
-    )
+    pool.run(_inside, nodes, parallel, codes, *rows, *sources.table, offsets, row, column, edge)
     return row, column, edge
 
 
@@ -152,7 +150,7 @@ def _inside(
 
 @kernel
 def _ascends(numbers):
-    for i in range(1, numbers.size):
+    for i in range(1, numbers.size):  # noqa: SIM110  # numba compiles no generator
         if numbers[i] < numbers[i - 1]:
             return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -102,24 +102,29 @@ class EgoLoader(KHopLoader):
 
     def sampled(self, batch: Batch) -> Egos:
         """The balls of a batch."""
-        inputs, sampler = self.input_data[batch.index], self.node_sampler
+        sampler = cast(KHopSampler, self.node_sampler)
+        inputs = self.input_data[batch.index]
         found = sampler.expand({None: inputs.node}, sampler.key(batch.key, inputs.node))
         ptr, hop = _grouped(found, len(inputs.node))
         induce(sampler.graph, found)
         row, col, edge = (torch.from_numpy(part) for part in found.edges[None])
-        perm = sampler.edge_permutation
+        perm = sampler.graph.edges[None].perm
         return Egos(
             found.node_ids()[None],
             hop,
             ptr,
             torch.stack([row, col]),
             edge if perm is None else perm[edge],
-            inputs.input_id,
+            cast(Tensor, inputs.input_id),
         )
 
-    def filter_fn(self, out: Egos) -> Any:
-        """The balls with their features."""
-        made = _joined(self.data, out)
+    def filter_fn(self, out: Any) -> Any:
+        """The balls with their features.
+
+        Args:
+            out: `Egos`.
+        """
+        made = _joined(cast(Data, self.data), out)
         return made if self.transform is None else self.transform(made)
 
 

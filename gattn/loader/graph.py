@@ -64,8 +64,8 @@ def graph_of(data: Data | HeteroData | tuple[Tensor, Tensor]) -> Graph:
     if isinstance(data, HeteroData):
         return _of_hetero(data)
     if isinstance(data, Data):
-        count = _count("data", data.num_nodes)
-        return Graph({None: count}, {None: _edges(data._store, (count, count))}, False)
+        count = _count("data", data.node_stores[0].num_nodes)
+        return Graph({None: count}, {None: _edges(data.edge_stores[0], (count, count))}, False)
     if isinstance(data, tuple) and len(data) == 2 and all(isinstance(t, Tensor) for t in data):
         edges = _given(*data)
         return Graph({None: edges.rowptr.numel() - 1}, {None: edges}, False)
@@ -102,14 +102,12 @@ def _edges(
     """The edges of a storage; none where it has none."""
     if "adj_t" in store or "adj" in store:
         raise TypeError("data: found a sparse adjacency, expected an edge_index")
-    found = store["edge_index"] if "edge_index" in store else None
+    found = store.get("edge_index", None)
     pairs = torch.empty(2, 0, dtype=torch.int64) if found is None else found.cpu()
     return Edges(*_compressed(pairs, sizes), source, target)
 
 
-def _compressed(
-    edge_index: Tensor, sizes: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _compressed(edge_index: Tensor, sizes: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor | None]:
     from gattn._numba.sampling import ascends
     from gattn._numba.sort import compressed_rows
 

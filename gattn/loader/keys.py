@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.sampler import NegativeSampling
 
 from gattn import _check
@@ -61,9 +61,11 @@ class KeyedLoader(DataLoader):
             _check.integer("seed", seed, 0, 2**63 - 1)
         if kwargs.get("batch_size", 1) is None and kwargs.get("batch_sampler") is None:
             raise ValueError("batch_size: found None, expected a number of seeds")
-        own = seed is not None and kwargs.get("generator") is None
-        order = torch.Generator() if own else None
-        super().__init__(_Indices(dataset), **{**kwargs, "generator": order} if own else kwargs)
+        order = None
+        if kwargs.get("shuffle") and seed is not None and kwargs.get("generator") is None:
+            order = _Order(len(dataset))
+            kwargs |= {"shuffle": False, "sampler": order}
+        super().__init__(_Indices(dataset), **kwargs)
         self._keyed = _KeyedBatches(self.batch_sampler, seed, order)
 
     @property
@@ -72,7 +74,7 @@ class KeyedLoader(DataLoader):
         return self._keyed
 
 
-class _Indices:
+class _Indices(Dataset):
     """A data set that hands on what it is asked for."""
 
     def __init__(self, dataset: Sequence[int]) -> None:
@@ -88,10 +90,25 @@ class _Indices:
         return batch
 
 
+class _Order(Sampler):
+    """A permutation that follows from a key. A generator could not be sent to spawned workers."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.key = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.key)
+        yield from torch.randperm(self._size, generator=generator).tolist()
+
+
 class _KeyedBatches:
     """The batches of every epoch with their keys."""
 
-    def __init__(self, batches: Any, seed: int | None, order: torch.Generator | None) -> None:
+    def __init__(self, batches: Any, seed: int | None, order: _Order | None) -> None:
         self._batches = batches
         self._seed = seed
         self._order = order
@@ -103,7 +120,7 @@ class _KeyedBatches:
     def __iter__(self) -> Iterator[Batch]:
         key = self._epoch_key()
         if self._order is not None:
-            self._order.manual_seed(key)
+            self._order.key = key
         for number, index in enumerate(self._batches):
             yield Batch(index, combined(key, number))
 
@@ -116,6 +133,8 @@ class _KeyedBatches:
 
 class KeyedNegatives(NegativeSampling):
     """Negatives that follow from a key instead of torch's generator."""
+
+    _generator: torch.Generator
 
     @classmethod
     def of(cls, given: NegativeSampling | None, key: int) -> KeyedNegatives | None:
@@ -140,6 +159,4 @@ class KeyedNegatives(NegativeSampling):
         if weight is None:
             return torch.randint(num_nodes or 1, (num_samples,), generator=self._generator)
         _check.shape(f"{endpoint}_weight", weight, [num_nodes or 0])
-        return torch.multinomial(
-            weight, num_samples, replacement=True, generator=self._generator
-        )
+        return torch.multinomial(weight, num_samples, replacement=True, generator=self._generator)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch_geometric.loader import LinkLoader, NodeLoader
 from torch_geometric.sampler.base import NegativeSampling, SubgraphType
 
 from gattn.loader.keys import Batch, KeyedLoader
-from gattn.loader.sampler import FanOut, KHopSampler, Output
+from gattn.loader.sampler import FanOut, KHopSampler
 
 _UNSUPPORTED = {
     "input_time": None,
@@ -25,7 +25,7 @@ _UNSUPPORTED = {
 }
 
 
-class KHopLoader(NodeLoader, KeyedLoader):
+class KHopLoader(NodeLoader, KeyedLoader):  # type: ignore[misc]  # torch's is more precise
     """Mini-batches around nodes, as PyG's `NeighborLoader` makes them, from a plain installation.
 
     Two runs with the same seed give the same batches, for any number of workers and threads; two
@@ -92,10 +92,11 @@ class KHopLoader(NodeLoader, KeyedLoader):
 
     def sampled(self, batch: Batch) -> Any:
         """What the sampler finds for a batch."""
-        return self.node_sampler.sample_from_nodes(self.input_data[batch.index], key=batch.key)
+        sampler = cast(KHopSampler, self.node_sampler)
+        return sampler.sample_from_nodes(self.input_data[batch.index], key=batch.key)
 
 
-class KHopLinkLoader(LinkLoader, KeyedLoader):
+class KHopLinkLoader(LinkLoader, KeyedLoader):  # type: ignore[misc]
     """Mini-batches around edges, as PyG's `LinkNeighborLoader` makes them; else as `KHopLoader`.
 
     Negatives follow from the seed, too. As in PyG, some of them may be edges after all.
@@ -161,14 +162,14 @@ class KHopLinkLoader(LinkLoader, KeyedLoader):
     def collate_fn(self, index: Any) -> Any:
         """The sample of a batch; with features, where workers gather them."""
         batch = index if isinstance(index, Batch) else Batch(index)
-        out: Output = self.link_sampler.sample_from_edges(
-            self.input_data[batch.index], neg_sampling=self.neg_sampling, key=batch.key
-        )
+        sampler, inputs = cast(KHopSampler, self.link_sampler), self.input_data[batch.index]
+        negatives = cast(NegativeSampling | None, self.neg_sampling)
+        out = sampler.sample_from_edges(inputs, negatives, batch.key)
         return self.filter_fn(out) if self.filter_per_worker else out
 
 
 def _supported(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of the `DataLoader`; those of PyG's loader that nothing here answers are refused."""
+    """Arguments of the `DataLoader`; those of PyG's loader that mean nothing here are refused."""
     for name, usual in _UNSUPPORTED.items():
         found = kwargs.get(name, usual)
         if found is not usual and found != usual:
@@ -209,9 +210,8 @@ def _check_given(
         raise TypeError(f"neighbor_sampler: found {found}, expected a KHopSampler")
     if num_neighbors is not None:
         raise TypeError(f"num_neighbors: found {num_neighbors}, expected None: the sampler has it")
-    count = {k: data[k].num_nodes for k in data.node_types} if sampler.graph.hetero else (
-        data.num_nodes
-    )
+    types = data.node_types if isinstance(data, HeteroData) else None
+    count = {k: data[k].num_nodes for k in types} if types else data.num_nodes
     if count != sampler.num_nodes:
         raise ValueError(f"data: found {count} nodes, expected {sampler.num_nodes} of the sampler")
 

@@ -93,7 +93,7 @@ class KHopSampler(BaseSampler):
         return self.walk.disjoint
 
     @property
-    def edge_permutation(self) -> Tensor | None | dict[tuple[str, str, str], Tensor | None]:
+    def edge_permutation(self) -> Tensor | dict[tuple[str, str, str], Tensor | None] | None:
         """Where the edges stand in the data, `[E]` int64; None for those in the same place."""
         perms = {name: edges.perm for name, edges in self.graph.edges.items()}
         return perms if self.graph.hetero else perms[None]
@@ -162,8 +162,10 @@ class KHopSampler(BaseSampler):
         is_walk = self.subgraph_type != SubgraphType.induced
         if not is_walk:
             induce(self.graph, found)
-        return _hetero(found, self.walk, is_walk) if self.graph.hetero else _homogeneous(
-            found, self.walk, is_walk
+        return (
+            _hetero(found, self.walk, is_walk)
+            if self.graph.hetero
+            else _homogeneous(found, self.walk, is_walk)
         )
 
     def expand(self, seeds: dict[Any, Tensor], key: int) -> Sampled:
@@ -241,7 +243,7 @@ def _hetero(found: Sampled, walk: Walk, is_walk: bool) -> HeteroSamplerOutput:
         node=found.node_ids(),
         row=row,
         col=col,
-        edge=edge,
+        edge=edge,  # type: ignore[arg-type]
         batch=found.subgraphs() if walk.disjoint else None,
         num_sampled_nodes=found.num_nodes if is_walk else None,
         num_sampled_edges=found.num_edges if is_walk else None,
