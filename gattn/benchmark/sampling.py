@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -125,14 +126,14 @@ def _epoch(
     return run
 
 
-class _threads_kept:  # noqa: N801  # used as a function
+@contextmanager
+def _threads_kept() -> Iterator[None]:
     """Set torch's number of threads back in the end."""
-
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_num_threads(self.before)
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _speed(taken: list[float], seeds: list[NodeSamplerInput], sampler: BaseSampler) -> Row:
@@ -160,7 +161,13 @@ def _row(name: str, fan_out: list[int], provider: str, threads: int, found: Row)
 def _large(name: str, spec: Large) -> Row:
     """The row of a process of its own."""
     limits = {"OMP_NUM_THREADS": str(spec.threads), "MKL_NUM_THREADS": str(spec.threads)}
-    command = [sys.executable, "-m", "gattn.benchmark.sampling", "--alone", json.dumps(asdict(spec))]
+    command = [
+        sys.executable,
+        "-m",
+        "gattn.benchmark.sampling",
+        "--alone",
+        json.dumps(asdict(spec)),
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **limits}, check=False
     )

@@ -85,7 +85,7 @@ class EgoLoader(KHopLoader):
     ) -> None:
         if not isinstance(data, Data):
             raise TypeError(f"data: found {type(data).__name__}, expected a Data")
-        _check.integer("max_neighbors", max_neighbors, -1)
+        _check.integer("max_neighbors", max_neighbors, -1, 2**31 - 1)
         fan_out = [max_neighbors] * _check.integer("num_hops", num_hops, 0, 254)
         super().__init__(
             data,

@@ -34,7 +34,8 @@ class KHopLoader(NodeLoader, KeyedLoader):  # type: ignore[misc]  # torch's is m
 
     Args:
         data: a `Data` or `HeteroData`. It needs no edges where `neighbor_sampler` has them; batches
-            then have edges, but no features of edges.
+            then have edges, but no features of edges. If it has some, they are those of the
+            sampler, in the same order.
         num_neighbors: as in `KHopSampler`, and so are `replace`, `subgraph_type` and `disjoint`.
         input_nodes: the seeds: indices or a mask, a type, or `(type, indices or mask)`; None = all.
         replace: whether an edge may be picked twice.
@@ -145,6 +146,8 @@ class KHopLinkLoader(LinkLoader, KeyedLoader):  # type: ignore[misc]
         sampler = _sampler(
             neighbor_sampler, data, num_neighbors, replace, subgraph_type, disjoint, seed
         )
+        if edge_label_index is None and isinstance(data, Data) and "edge_index" not in data:
+            raise ValueError("edge_label_index: found None, expected pairs: the data has no edges")
         super().__init__(
             data=_with_edges(data),
             link_sampler=sampler,
@@ -214,6 +217,10 @@ def _check_given(
     count = {k: data[k].num_nodes for k in types} if types else data.num_nodes
     if count != sampler.num_nodes:
         raise ValueError(f"data: found {count} nodes, expected {sampler.num_nodes} of the sampler")
+    for name, edges in sampler.graph.edges.items():
+        store = data if name is None else data[name]
+        if "edge_index" in store and not edges.are_probably(store["edge_index"]):
+            raise ValueError("data: found other edges, expected those of the sampler, in its order")
 
 
 def _with_edges(data: Data | HeteroData) -> Data | HeteroData:

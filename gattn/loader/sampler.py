@@ -204,7 +204,7 @@ def _walk(graph: Graph, num_neighbors: FanOut, replace: bool, disjoint: bool) ->
     else:
         fan_outs = {None: given.values}
     checked = {
-        name: [_check.integer("num_neighbors", number, -1) for number in numbers]
+        name: [_check.integer("num_neighbors", number, -1, 2**31 - 1) for number in numbers]
         for name, numbers in fan_outs.items()  # type: ignore[union-attr]
     }
     num_hops = max((len(numbers) for numbers in checked.values()), default=0)

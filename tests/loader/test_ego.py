@@ -104,7 +104,7 @@ def test_graphs_without_edges():
     [
         (hetero_graph(), 2, {}, r"^data: found HeteroData, expected a Data$"),
         (graph(), -1, {}, r"^num_hops: found -1, expected an int in \[0, 254\]$"),
-        (graph(), 2, {"max_neighbors": -2}, r"^max_neighbors: found -2, expected an int >= -1$"),
+        (graph(), 2, {"max_neighbors": -2}, r"^max_neighbors: found -2, expected an int in"),
         (graph(), 2, {"time_attr": "t"}, r"^time_attr: found 't', expected None: not supported$"),
     ],
 )

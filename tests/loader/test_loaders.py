@@ -289,6 +289,33 @@ def test_what_changes_nothing_is_taken():
     assert same(list(loader(**usual)), list(loader()))
 
 
+def test_a_sampler_of_other_edges_is_refused():
+    data = graph()
+    edges = data.edge_index[:, data.edge_index[1].argsort(stable=True)]
+    rowptr = torch.cat([torch.zeros(1).long(), edges[1].bincount(minlength=60).cumsum(0)])
+    compressed = KHopSampler((rowptr, edges[0]), [2])
+    KHopLoader(Data(x=data.x, edge_index=edges), neighbor_sampler=compressed)
+    KHopLoader(data, neighbor_sampler=KHopSampler(data, [2]))
+    said = r"^data: found other edges, expected those of the sampler, in its order$"
+    for other in (data, graph(60, 399), graph(60, 400, seed=1)):
+        with pytest.raises(ValueError, match=said):
+            KHopLoader(other, neighbor_sampler=compressed)
+    mixed = hetero_graph()
+    KHopLoader(mixed, neighbor_sampler=KHopSampler(mixed, [2]), input_nodes="paper")
+    with pytest.raises(ValueError, match=said):
+        KHopLoader(hetero_graph(1), neighbor_sampler=KHopSampler(mixed, [2]), input_nodes="paper")
+
+
+def test_links_of_edges_that_are_not_there():
+    sampler = KHopSampler((torch.tensor([0, 1, 2]), torch.tensor([1, 0])), [2])
+    bare = Data(x=torch.eye(2))
+    with pytest.raises(ValueError, match=r"^edge_label_index: found None, expected pairs"):
+        KHopLinkLoader(bare, neighbor_sampler=sampler)
+    pairs = torch.tensor([[0, 1], [0, 1]])
+    (batch,) = KHopLinkLoader(bare, neighbor_sampler=sampler, edge_label_index=pairs, batch_size=2)
+    assert torch.equal(batch.n_id[batch.edge_label_index], pairs) and batch.num_edges == 2
+
+
 def test_a_sampler_of_another_graph_is_refused():
     sampler = KHopSampler(graph(30), [2])
     with pytest.raises(ValueError, match=r"^data: found 60 nodes, expected 30 of the sampler$"):
