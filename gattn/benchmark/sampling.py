@@ -3,9 +3,10 @@
 `python -m gattn.benchmark.sampling --out FILE` appends a row for each graph, fan-out, sampler and
 number of threads, and prints a table. A round samples batches of 1,024 seeds, one after the other,
 without features; the seeds of the small graph are all of its nodes. The best of the rounds counts:
-on a shared machine whatever makes a round slower is somebody else. Each row on the large graph is
-measured in a process of its own, whose largest resident set in its whole life, imports and the
-making of the graph included, is its memory.
+on a shared machine whatever makes a round slower is somebody else. There a round on the clock also
+holds the turns of others, which the seconds of the processor, summed over the threads, do not. Each
+row on the large graph is measured in a process of its own, whose largest resident set in its whole
+life, imports and the making of the graph included, is its memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,13 +35,15 @@ from gattn._memory import high_water_mark
 from gattn._rows import Row, append_row, check_writable
 from gattn.benchmark.graphs import compressed_power_law, power_law
 from gattn.benchmark.rows import circumstances, now, reason_of
-from gattn.benchmark.timing import interleave
 from gattn.loader import KHopSampler
 
 BATCH = 1024
 FAN_OUTS = ([10, 10], [15, 10, 5])
 THREADS = (1, 2)
 PEERS = {"pyg-lib": "WITH_PYG_LIB", "torch-sparse": "WITH_TORCH_SPARSE"}
+Seconds = tuple[float, float]
+"""On the clock, and of the processor."""
+
 _MARK = "measured: "
 
 
@@ -91,7 +95,7 @@ def _ours(name: str, data: Data, fan_out: list[int], rounds: int) -> Iterator[Ro
     seeds = _seeds(int(data.num_nodes or 0))
     steps = {str(threads): _epoch(sampler, seeds, threads) for threads in THREADS}
     with _threads_kept():
-        for threads, taken in interleave(steps, rounds, torch.device("cpu")).items():
+        for threads, taken in _turns(steps, rounds).items():
             yield _row(name, fan_out, "gattn", int(threads), _speed(taken, seeds, sampler))
 
 
@@ -105,7 +109,7 @@ def _peer(name: str, data: Data, fan_out: list[int], rounds: int, peer: str) -> 
     with by_lib, _threads_kept():
         sampler = NeighborSampler(data, fan_out)
         step = {peer: _epoch(sampler, seeds, 1)}
-        taken = interleave(step, rounds, torch.device("cpu"))[peer]
+        taken = _turns(step, rounds)[peer]
         return _row(name, fan_out, peer, 1, _speed(taken, seeds, sampler))
 
 
@@ -136,16 +140,31 @@ def _threads_kept() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _speed(taken: list[float], seeds: list[NodeSamplerInput], sampler: BaseSampler) -> Row:
+def _turns(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[Seconds]]:
+    """The seconds of every step in every round, in turns, after a round that does not count."""
+    taken: dict[str, list[Seconds]] = {name: [] for name in steps}
+    for round_ in range(rounds + 1):
+        for name, step in steps.items():
+            start = time.perf_counter(), time.process_time()
+            step()
+            if round_:
+                taken[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    return taken
+
+
+def _speed(taken: list[Seconds], seeds: list[NodeSamplerInput], sampler: BaseSampler) -> Row:
     """The fields of a measurement that succeeded."""
     count = sum(batch.node.numel() for batch in seeds)
     out: Any = sampler.sample_from_nodes(seeds[0])
+    clock, cpu = (list(seconds) for seconds in zip(*taken, strict=True))
     return {
         "status": "ok",
-        "rounds": taken,
+        "rounds": clock,
+        "cpu_rounds": cpu,
         "seeds": count,
-        "seeds_per_second": count / min(taken),
-        "median_seeds_per_second": count / statistics.median(taken),
+        "seeds_per_second": count / min(clock),
+        "median_seeds_per_second": count / statistics.median(clock),
+        "seeds_per_cpu_second": count / min(cpu),
         "batch_nodes": out.node.numel(),
         "batch_edges": out.row.numel(),
     }
@@ -196,7 +215,7 @@ def alone(spec: Large) -> Row:
     sampler = KHopSampler(rows, spec.fan_out, seed=0)
     seeds = _seeds(spec.num_nodes)[: spec.batches]
     step = {"gattn": _epoch(sampler, seeds, spec.threads)}
-    taken = interleave(step, spec.rounds, torch.device("cpu"))["gattn"]
+    taken = _turns(step, spec.rounds)["gattn"]
     found = _speed(taken, seeds, sampler)
     return {
         **found,
@@ -207,7 +226,7 @@ def alone(spec: Large) -> Row:
 
 def markdown(rows: Iterable[Row]) -> str:
     """The table of the rows; of two with the same key the later one counts."""
-    head = ("graph", "neighbours", "sampler", "threads", "seeds/s", "batch", "memory")
+    head = ("graph", "neighbours", "sampler", "threads", "seeds/s", "of the CPU", "batch", "memory")
     lines = [head, ("---",) * len(head)]
     lines += [_cells(row) for row in {row["key"]: row for row in rows}.values()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
@@ -216,12 +235,13 @@ def markdown(rows: Iterable[Row]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     what = (row["graph"], ", ".join(map(str, row["fan_out"])), row["provider"], str(row["threads"]))
     if row["status"] != "ok":
-        return (*what, row["status"], "", "")
+        return (*what, row["status"], "", "", "")
     best, median = row["seeds_per_second"], row["median_seeds_per_second"]
+    cpu = f"{row['seeds_per_cpu_second']:,.0f}"
     batch = f"{row['batch_nodes']:,} nodes, {row['batch_edges']:,} edges"
     peak = row.get("resident_bytes")
     memory = "" if peak is None else f"{peak / 1e9:.2f} GB"
-    return (*what, f"{best:,.0f} (median {median:,.0f})", batch, memory)
+    return (*what, f"{best:,.0f} (median {median:,.0f})", cpu, batch, memory)
 
 
 def main() -> None:

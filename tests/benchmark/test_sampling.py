@@ -27,6 +27,7 @@ def test_a_row_for_each_fan_out_sampler_and_number_of_threads():
     for row in ours:
         assert row["status"] == "ok" and row["seeds"] == 500 and len(row["rounds"]) == 2
         assert row["seeds_per_second"] == 500 / min(row["rounds"]) >= row["median_seeds_per_second"]
+        assert row["seeds_per_cpu_second"] == 500 / min(row["cpu_rounds"])
         assert row["batch_edges"] >= row["batch_nodes"] - 500 and row["commit"] and row["versions"]
     others = [row for row in rows if row["provider"] != "gattn"]
     assert {row["status"] for row in others} == {"unavailable"}
@@ -70,12 +71,13 @@ def test_a_process_that_fails_says_why(monkeypatch):
 def test_the_table_shows_the_last_row_of_a_key():
     row = {"key": "a", "graph": "g", "fan_out": [3, 2], "provider": "gattn", "threads": 1}
     speed = {"seeds_per_second": 1234.5, "median_seeds_per_second": 1000.0}
+    speed["seeds_per_cpu_second"] = 1300.0
     size = {"batch_nodes": 5000, "batch_edges": 6, "resident_bytes": 2 * 10**9}
     failed = {**row, "status": "failed"}
     assert markdown([failed, {**row, "status": "ok", **speed, **size}]).splitlines()[2:] == [
-        "| g | 3, 2 | gattn | 1 | 1,234 (median 1,000) | 5,000 nodes, 6 edges | 2.00 GB |"
+        "| g | 3, 2 | gattn | 1 | 1,234 (median 1,000) | 1,300 | 5,000 nodes, 6 edges | 2.00 GB |"
     ]
-    assert "| g | 3, 2 | gattn | 1 | failed |  |  |" in markdown([failed])
+    assert "| g | 3, 2 | gattn | 1 | failed |  |  |  |" in markdown([failed])
 
 
 def test_the_command(monkeypatch, tmp_path, capsys):
