@@ -97,11 +97,13 @@ def _pick(
                 edge[place + t] = below(key, counter + place + t, degree)
         else:
             distinct(key, counter + place, degree, number, edge, place, seen)
-        subgraph = codes[i] & ~NODE
         for e in range(place, place + number):
             edge[e] += start
-            source[e] = subgraph | col[edge[e]]
+            source[e] = codes[i] & ~NODE
             target[e] = begin + i
+    # By itself, so that many of these reads, which miss the cache, are under way at once.
+    for e in range(offsets[first], offsets[last]):
+        source[e] |= col[edge[e]]
 
 
 def inside(
