@@ -14,6 +14,7 @@ from gattn import _check
 from gattn.forms import Form, Multiplicative
 from gattn.functional import attend_form, form_weights
 from gattn.neighborhood import Clusters, Neighborhood
+from gattn.nn.learned_span import LearnedSpan, built_span
 from gattn.nn.levels import ClusterLevel, FeatureLevel, HopLevel, checked_levels
 from gattn.nn.levels.parts import Attended, attended, row_of_pairs
 from gattn.nn.structure import as_neighborhood
@@ -51,6 +52,9 @@ class GraphAttention(nn.Module):
         normalizer: scores of a row to weights of a row.
         hop_bias: K: learn a bias for each head and hop `0 .. K`, zero at the start; farther hops
             share the last. `None` = no hop bias.
+        span: "learned" = every head learns how far it looks, up to K hops (`LearnedSpan`).
+        span_ramp: of the learned span: hops over which it fades out.
+        span_price: of the learned span: what a hop costs; `gattn.train.fit` adds it to the loss.
         levels: the nested levels of attention, some of `("feature", "node", "hop", "cluster")`, in
             this order; `gattn.nn.levels` says what each of them does. "hop" needs `hop_bias`,
             "cluster" the argument `clusters` of the call. With neither "node" nor "hop" no pair is
@@ -77,6 +81,9 @@ class GraphAttention(nn.Module):
         score: Score | type[Score] = ScaledDot,
         normalizer: Normalizer | None = None,
         hop_bias: int | None = None,
+        span: str | None = None,
+        span_ramp: float = 1.0,
+        span_price: float = 0.0,
         levels: Sequence[str] = ("node",),
         concat: bool = True,
         share_key_value: bool = False,
@@ -102,6 +109,10 @@ class GraphAttention(nn.Module):
         self._build_projections(share_key_value)
         self._build_edges(edge_dim)
         self._build_levels(hop_bias, per_channel, feature_tokens)
+        settings = {"ramp": span_ramp, "price": span_price}
+        self.span = built_span(span, hop_bias, self.heads, self.normalizer, **settings)
+        if span is not None and not self._has_pairs:
+            raise ValueError(f"span: found 'learned' with {self.levels}, which attend to no pairs")
         width = heads * out_channels if concat else out_channels
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
@@ -255,7 +266,8 @@ class GraphAttention(nn.Module):
             "node" `[E, H]`, of a pair in its row, or in its ring; "hop" `[N, K + 1, H]`, of the
             rings (`[N, K + 1, H, C]` with `per_channel`), and "pair_ring" `[E, H]`, the same for
             each pair; "pool" `[M, H]`, of a node in its cluster; "cluster", of the pairs of
-            `clusters.look`; "share" `[N, 2, H]`, of pairs and of clusters.
+            `clusters.look`; "share" `[N, 2, H]`, of pairs and of clusters; "radius" and "span"
+            `[H]`, of a learned span: how far a head looks, and z.
 
         Raises:
             TypeError, ValueError: as `forward`.
@@ -269,12 +281,35 @@ class GraphAttention(nn.Module):
             found |= self.hop_level.weights(sides.query, sides.form, sides.around, **options)
         elif self._has_pairs:
             found["node"] = form_weights(sides.form, sides.around, **options)
+        if self.span is not None:
+            found |= {"radius": self.span.radii(), "span": self.span.radius()}
         if self.cluster_level is not None:
             assert clusters is not None
             local = self._local(sides, options)[1] if self._has_pairs else None
             parts = sides.query, sides.key, clusters, self.score, local
             found |= self.cluster_level.weights(*parts, normalizer=self.normalizer)
         return found
+
+    def radii(self, above: float = 0.0) -> Tensor:
+        """How far each head looks, `[H]` int64; `LearnedSpan.radii` says how it is counted.
+
+        Raises:
+            ValueError: the span is not learned.
+        """
+        return self._learned_span().radii(above)
+
+    def span_penalty(self) -> Tensor:
+        """What the learned span adds to a loss: its price times the mean radius, in hops.
+
+        Raises:
+            ValueError: the span is not learned.
+        """
+        return self._learned_span().penalty()
+
+    def _learned_span(self) -> LearnedSpan:
+        if self.span is None:
+            raise ValueError("span: found None, expected a layer with span='learned'")
+        return self.span
 
     @property
     def _has_pairs(self) -> bool:
@@ -353,7 +388,7 @@ class GraphAttention(nn.Module):
     ) -> dict[str, Any]:
         options: dict[str, Any] = {
             "normalizer": self.normalizer,
-            "hop_bias": self.hop_bias,
+            "hop_bias": self.hop_bias if self.span is None else self.span(self.hop_bias),
             "pair_bias": pair_bias,
         }
         if (edge_attr is None) != (self.edge_key is None):
