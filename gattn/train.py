@@ -14,7 +14,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -321,8 +321,11 @@ def _checked_loss(logits: Tensor, y: Tensor, epoch: int) -> Tensor:
 
 def _penalty(model: nn.Module) -> Tensor | float:
     """What the modules of a model charge, those in its depths included."""
-    charges: Iterator[Any] = (getattr(module, "penalty", None) for module in model.modules())
-    return sum(charge() for charge in charges if callable(charge))
+    total: Any = 0.0
+    for module in model.modules():
+        charge = getattr(module, "penalty", None)
+        total = total + charge() if callable(charge) else total
+    return total
 
 
 def _now(device: torch.device) -> float:
