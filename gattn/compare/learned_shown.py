@@ -21,7 +21,7 @@ _HEIGHT = 4.2
 def breadth(rows: Iterable[Row]) -> str:
     """Return the Markdown table of the study "breadth", a line for each distance that matters.
 
-    Radii are those after the last epoch, of the farthest head, seed by seed; accuracies likewise.
+    Radii and accuracies are those after the last epoch; radii of the farthest head, seed by seed.
 
     Args:
         rows: of any studies.
@@ -29,11 +29,12 @@ def breadth(rows: Iterable[Row]) -> str:
     found = _grouped(rows, "breadth")
     lines = list(dict.fromkeys(line for line, _ in found))
     radii = [line for line in lines if line in _LEARNED]
-    head = ["hops that matter", *(f"radius, {line}" for line in radii), *lines]
+    head = ["hops that matter", *(f"radius, {line}" for line in radii), "z, learned", *lines]
     body = [
         [
             column,
             *(_radii(found.get((line, column), [])) for line in radii),
+            _range([row["span"][0][0] for row in found.get(("learned", column), [])]),
             *(_spread([row["last"] for row in found.get((line, column), [])]) for line in lines),
         ]
         for column in dict.fromkeys(column for _, column in found)
@@ -68,7 +69,7 @@ def mixing(study: str, rows: Iterable[Row]) -> str:
 TABLES: dict[str, Callable[[Iterable[Row]], str]] = {
     "breadth": breadth,
     "far-heterophily": partial(mixing, "far-heterophily"),
-    "real": partial(mixing, "real"),
+    "other": partial(mixing, "other"),
 }
 """The studies by name, each with its table."""
 
@@ -130,6 +131,10 @@ def _grouped(rows: Iterable[Row], study: str) -> dict[tuple[str, str], list[Row]
 
 def _radii(rows: Sequence[Row]) -> str:
     return " ".join(str(max(row["radius"][0])) for row in rows) or "-"
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}" if values else "-"
 
 
 def _spread(values: Sequence[float]) -> str:
