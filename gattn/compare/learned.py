@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def cases(names: Iterable[str], seeds: int, first_seed: int = 0) -> list[Case]:
         seeds: how many seeds of each.
         first_seed: the first of them.
     """
-    kinds = {"breadth": _breadth, "far-heterophily": _heterophily, "other": _other}
+    kinds = {"breadth": _breadth, "ramp": _ramp, "far-heterophily": _heterophily, "other": _other}
     chosen = range(first_seed, first_seed + check.integer("seeds", seeds, 1))
     return [case for name in names for seed in chosen for case in kinds[name](seed)]
 
@@ -94,6 +94,13 @@ def _breadth(seed: int) -> Iterator[Case]:
         ):
             trial = Trial.of("shell-majority", "layer", breadth=reach, heads=heads, **common)
             yield Case("breadth", line, str(hops), trial, tuple(more.items()))
+
+
+def _ramp(seed: int) -> Iterator[Case]:
+    """The same with the fading out spread over two hops."""
+    for case in _breadth(seed):
+        if case.line == "learned":
+            yield replace(case, study="ramp", line="ramp 2", more=(*case.more, ("span_ramp", 2.0)))
 
 
 def _heterophily(seed: int) -> Iterator[Case]:

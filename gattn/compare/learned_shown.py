@@ -18,28 +18,31 @@ _LEARNED = ("learned", "learned, four heads")
 _HEIGHT = 4.2
 
 
-def breadth(rows: Iterable[Row]) -> str:
-    """Return the Markdown table of the study "breadth", a line for each distance that matters.
+def breadth(study: str, rows: Iterable[Row]) -> str:
+    """Return the Markdown table of a study of breadth, a line for each distance that matters.
 
     Radii and accuracies are those after the last epoch; radii of the farthest head, seed by seed.
 
     Args:
+        study: its name.
         rows: of any studies.
     """
-    found = _grouped(rows, "breadth")
+    found = _grouped(rows, study)
     lines = list(dict.fromkeys(line for line, _ in found))
-    radii = [line for line in lines if line in _LEARNED]
-    head = ["hops that matter", *(f"radius, {line}" for line in radii), "z, learned", *lines]
-    body = [
-        [
-            column,
-            *(_radii(found.get((line, column), [])) for line in radii),
-            _range([row["span"][0][0] for row in found.get(("learned", column), [])]),
-            *(_spread([row["last"] for row in found.get((line, column), [])]) for line in lines),
-        ]
-        for column in dict.fromkeys(column for _, column in found)
-    ]
+    radii = [line for line in lines if _learned(found, line)]
+    head = ["hops that matter", *(f"radius, {line}" for line in radii)]
+    head += [*(f"z, {line}" for line in radii[:1]), *lines]
+    body = []
+    for column in dict.fromkeys(column for _, column in found):
+        of_lines = {line: found.get((line, column), []) for line in lines}
+        body.append([column, *(_radii(of_lines[line]) for line in radii)])
+        body[-1] += [_range([row["span"][0][0] for row in of_lines[line]]) for line in radii[:1]]
+        body[-1] += [_spread([row["last"] for row in several]) for several in of_lines.values()]
     return _markdown([head, *body])
+
+
+def _learned(found: Mapping[tuple[str, str], Sequence[Row]], line: str) -> bool:
+    return any(row["radius"] for place, rows in found.items() if place[0] == line for row in rows)
 
 
 def mixing(study: str, rows: Iterable[Row]) -> str:
@@ -67,7 +70,8 @@ def mixing(study: str, rows: Iterable[Row]) -> str:
 
 
 TABLES: dict[str, Callable[[Iterable[Row]], str]] = {
-    "breadth": breadth,
+    "breadth": partial(breadth, "breadth"),
+    "ramp": partial(breadth, "ramp"),
     "far-heterophily": partial(mixing, "far-heterophily"),
     "other": partial(mixing, "other"),
 }

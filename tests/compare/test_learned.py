@@ -42,7 +42,7 @@ def lines(text):
 
 def test_every_case_has_a_key_of_its_own():
     found = cases(TABLES, 2, first_seed=3)
-    assert len({case.key() for case in found}) == len(found) == 2 * (16 + 6 + 6)
+    assert len({case.key() for case in found}) == len(found) == 2 * (16 + 4 + 6 + 6)
     assert {case.study for case in found} == set(TABLES)
     assert {case.trial.seed for case in found} == {3, 4}
     case = tiny("learned", more=SPAN)
@@ -87,7 +87,7 @@ def test_the_tables_have_means_and_radii_in_their_places():
         for s in (2, 1)
     ]
     rows += [row_of(tiny("all hops", seed=1), 0.25, radius=[], span=[])]
-    head, _, one = lines(breadth(rows))
+    head, _, one = lines(breadth("breadth", rows))
     assert head == ["hops that matter", "radius, learned", "z, learned", "learned", "all hops"]
     assert one == ["1", "1 2", "1.50 to 2.50", "65.0 ± 7.1", "25.0"]
     rows = [row_of(tiny("signed", "other", c), v) for c, v in (("a", 0.5), ("b", 0.25))]
@@ -111,7 +111,7 @@ def test_a_run_writes_rows_tables_and_a_figure_and_goes_on(small, tmp_path, caps
     rows = read_rows(tmp_path / "rows.jsonl")
     assert len(rows) == len({row["key"] for row in rows}) == 6
     assert mixing("other", rows) in into.read_text()
-    assert breadth(rows) in capsys.readouterr().out
+    assert breadth("breadth", rows) in capsys.readouterr().out
     image = matplotlib.image.imread(tmp_path / "learned.png")
     assert image.shape[1] > 1000 and image[..., :3].std() > 0.03
 
