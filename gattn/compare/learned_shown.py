@@ -138,7 +138,7 @@ def _radii(rows: Sequence[Row]) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
-    return f"{min(values):.2f} to {max(values):.2f}" if values else "-"
+    return f"{min(values):.3f} to {max(values):.3f}" if values else "-"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -89,7 +89,7 @@ def test_the_tables_have_means_and_radii_in_their_places():
     rows += [row_of(tiny("all hops", seed=1), 0.25, radius=[], span=[])]
     head, _, one = lines(breadth("breadth", rows))
     assert head == ["hops that matter", "radius, learned", "z, learned", "learned", "all hops"]
-    assert one == ["1", "1 2", "1.50 to 2.50", "65.0 ± 7.1", "25.0"]
+    assert one == ["1", "1 2", "1.500 to 2.500", "65.0 ± 7.1", "25.0"]
     rows = [row_of(tiny("signed", "other", c), v) for c, v in (("a", 0.5), ("b", 0.25))]
     rows[1]["metric"] = "roc_auc"
     rows[1]["key"] = "another"
@@ -119,7 +119,7 @@ def test_a_run_writes_rows_tables_and_a_figure_and_goes_on(small, tmp_path, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bread", "--out", "x"], "study: found 'bread', expected one of breadth, far-heter"),
+        (["bread", "--out", "x"], "study: found 'bread', expected one of breadth, ramp, far-heter"),
         ([], "the following arguments are required: --out"),
         (["--out", "x", "--seeds", "0"], "seeds: found 0, expected an int >= 1"),
     ],
