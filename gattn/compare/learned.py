@@ -37,7 +37,7 @@ REACH = 5
 _EVERY = 5
 _SPAN: dict[str, Setting] = {"span": "learned", "span_price": 0.01}
 _MIXINGS = ("softmax", "gate", "signed")
-_OTHER: dict[str, Any] = {"layers": 1, "heads": 4, "dropout": 0.3, "epochs": 200}
+_OTHER: dict[str, Any] = {"layers": 1, "heads": 4, "dropout": 0.3, "epochs": 100}
 
 
 @dataclass(frozen=True)
