@@ -12,6 +12,8 @@ Layers are in `gattn.nn` (it imports PyTorch Geometric), scores in `gattn.scores
 from gattn import forms as forms
 from gattn import normalizers as normalizers
 from gattn import scores as scores
+from gattn.diffusion import aggregate as aggregate
+from gattn.diffusion import diffuse as diffuse
 from gattn.functional import attend as attend
 from gattn.functional import attend_form as attend_form
 from gattn.functional import attend_form_with_statistic as attend_form_with_statistic
@@ -40,6 +42,7 @@ __all__ = [
     "Neighborhood",
     "Span",
     "Sparse",
+    "aggregate",
     "attend",
     "attend_form",
     "attend_form_with_statistic",
@@ -50,6 +53,7 @@ __all__ = [
     "clusters",
     "communities",
     "components",
+    "diffuse",
     "form_weights",
     "forms",
     "from_edge_index",

@@ -137,7 +137,8 @@ def attention_weights(
 ) -> Tensor:
     """The weights that `attend` would use, before the dropout.
 
-    Args: as `attend`, without `value`, `pair_value`, `dropout` and `backend`.
+    Args: as `attend`, without `value`, `pair_value` and `dropout`; `backend` is "cpu" or
+        "reference".
 
     Returns:
         `[E, H]` in the builder's input order: that of the edges for `from_edge_index`, that of
@@ -197,12 +198,15 @@ def attend_form_with_statistic(
     return out, statistic
 
 
-def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tensor:
+def form_weights(
+    form: Form, neighborhood: Neighborhood, *, backend: str | None = None, **options: Any
+) -> Tensor:
     """`attention_weights` for a form that is there already, instead of a score.
 
     Args:
         form: `Multiplicative`, `Additive` or `Given`.
         neighborhood: who attends to whom.
+        backend: "cpu", "reference", or `None` for the first that can.
         options: `normalizer, hop_bias, pair_bias, pair_features, pair_weight`.
 
     Raises:
@@ -210,7 +214,7 @@ def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tens
     """
     problem, batch = _problem(form, None, neighborhood, _only(options, WEIGHTS))
     with _full_precision(neighborhood):
-        return _batched.unfold(dispatch.weights(problem), batch)
+        return _batched.unfold(dispatch.weights(problem, backend), batch)
 
 
 def pair_scores(form: Form, neighborhood: Neighborhood, **options: Any) -> Tensor:

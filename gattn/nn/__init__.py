@@ -5,6 +5,7 @@ from gattn.nn.balance import DepthBreadth as DepthBreadth
 from gattn.nn.conv import GATConv as GATConv
 from gattn.nn.conv import GATv2Conv as GATv2Conv
 from gattn.nn.conv import TransformerConv as TransformerConv
+from gattn.nn.diffusion import DiffusionAttention as DiffusionAttention
 from gattn.nn.levels import DEPTHS as DEPTHS
 from gattn.nn.levels import LEVELS as LEVELS
 from gattn.nn.levels import ClusterLevel as ClusterLevel
@@ -25,6 +26,7 @@ __all__ = [
     "AttentionGNN",
     "ClusterLevel",
     "DepthBreadth",
+    "DiffusionAttention",
     "FeatureLevel",
     "GATConv",
     "GATv2Conv",
