@@ -30,9 +30,11 @@ from gattn.neighborhood import batch as batch
 from gattn.neighborhood import clusters as clusters
 from gattn.neighborhood import communities as communities
 from gattn.neighborhood import components as components
+from gattn.neighborhood import expander as expander
 from gattn.neighborhood import from_edge_index as from_edge_index
 from gattn.neighborhood import full as full
 from gattn.neighborhood import k_hop as k_hop
+from gattn.neighborhood import long_edges as long_edges
 from gattn.neighborhood import window as window
 
 __version__ = "0.1.0"
@@ -54,11 +56,13 @@ __all__ = [
     "communities",
     "components",
     "diffuse",
+    "expander",
     "form_weights",
     "forms",
     "from_edge_index",
     "full",
     "k_hop",
+    "long_edges",
     "normalizers",
     "pair_scores",
     "scores",

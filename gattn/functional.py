@@ -198,20 +198,19 @@ def attend_form_with_statistic(
     return out, statistic
 
 
-def form_weights(
-    form: Form, neighborhood: Neighborhood, *, backend: str | None = None, **options: Any
-) -> Tensor:
+def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tensor:
     """`attention_weights` for a form that is there already, instead of a score.
 
     Args:
         form: `Multiplicative`, `Additive` or `Given`.
         neighborhood: who attends to whom.
-        backend: "cpu", "reference", or `None` for the first that can.
-        options: `normalizer, hop_bias, pair_bias, pair_features, pair_weight`.
+        options: `normalizer, hop_bias, pair_bias, pair_features, pair_weight`; and `backend`,
+            "cpu", "reference", or `None` for the first that can.
 
     Raises:
         TypeError, ValueError: as `attention_weights`.
     """
+    backend = options.pop("backend", None)
     problem, batch = _problem(form, None, neighborhood, _only(options, WEIGHTS))
     with _full_precision(neighborhood):
         return _batched.unfold(dispatch.weights(problem, backend), batch)

@@ -201,12 +201,13 @@ def _classic(
 
 def _diffusing(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
     assert trial.score is not None and trial.normalizer is not None  # checked by Trial
+    assert trial.attention_dropout is not None
     sizes = (in_channels, trial.hidden, out_channels, trial.layers, trial.heads, trial.dropout)
     return Diffusing(
         *sizes,
+        trial.attention_dropout,
         rounds=trial.breadth,
         restart=trial.restart,
-        attention_dropout=trial.attention_dropout,
         feature_dropout=trial.feature_dropout,
         score=SCORES[trial.score],
         normalizer=NORMALIZERS[trial.normalizer](),

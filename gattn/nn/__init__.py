@@ -6,6 +6,7 @@ from gattn.nn.conv import GATConv as GATConv
 from gattn.nn.conv import GATv2Conv as GATv2Conv
 from gattn.nn.conv import TransformerConv as TransformerConv
 from gattn.nn.diffusion import DiffusionAttention as DiffusionAttention
+from gattn.nn.hop_tokens import HopTokenAttention as HopTokenAttention
 from gattn.nn.levels import DEPTHS as DEPTHS
 from gattn.nn.levels import LEVELS as LEVELS
 from gattn.nn.levels import ClusterLevel as ClusterLevel
@@ -32,6 +33,7 @@ __all__ = [
     "GATv2Conv",
     "GraphAttention",
     "HopLevel",
+    "HopTokenAttention",
     "LayerAttention",
     "Rotary",
     "SequenceAttention",
