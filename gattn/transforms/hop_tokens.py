@@ -55,6 +55,7 @@ class HopTokens(BaseTransform):
         index, weight = gcn_norm(
             edge_index, data.edge_weight, num_nodes, flow="source_to_target", dtype=x.dtype
         )
+        assert isinstance(index, Tensor) and weight is not None
         around = from_edge_index(index, num_nodes)
         tokens = x.new_empty(len(x), self.num_hops + 1, x.shape[1])
         tokens[:, 0] = x

@@ -80,8 +80,9 @@ def test_long_edges_are_told_apart():
     assert {pair for pair, hop in kinds.items() if hop == 0} == own
     assert {pair for pair, hop in kinds.items() if hop == 1} == edges
     assert {pair for pair, hop in kinds.items() if hop == 2} == far - edges
-    row = around.rows()
-    place = (row * 3 + around.hop) * 30 + around.col
+    row, hop = around.rows(), around.hop
+    assert hop is not None
+    place = (row * 3 + hop) * 30 + around.col
     assert bool((place[1:] > place[:-1]).all())
 
 
