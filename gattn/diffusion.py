@@ -46,6 +46,7 @@ def aggregate(
         TypeError, ValueError: an argument does not fit the others; or a span has too many pairs
             to write out.
     """
+    _check.fraction("dropout", dropout)
     stored = _stored(neighborhood)
     ready, held, batch = _checked(weights, value, stored)
     return _batched.unfold(_summed(ready, held, stored, dropout, backend), batch)
@@ -69,7 +70,9 @@ def diffuse(
 
     with $A_{ij} = w_{ij}$: attention over every walk of at most K steps, from the weights of one.
     A round takes E H D operations. What is held for the backward pass are the weights, once, and
-    the values of each round, K N H D numbers in all; without gradients two of them at a time.
+    the values of each round, K N H D numbers in all (autograd keeps what it needs for a gradient of
+    the weights, and nothing is computed twice); without gradients two of them at a time. That is
+    the compiled backend; the reference makes E H D numbers in every round.
 
     A node without pairs has a row of zeros, and ends at a v (at v itself if `rounds` is 0 or
     `restart` is 1). With a loop on every node, as `k_hop` has it, no row is empty, and those of
@@ -94,8 +97,9 @@ def diffuse(
         TypeError, ValueError: as `aggregate`; or targets and sources differ in number.
     """
     _check.integer("rounds", rounds, 0)
-    _check.fraction("restart", restart)
-    _check.fraction("feature_dropout", feature_dropout)
+    shares = {"restart": restart, "dropout": dropout, "feature_dropout": feature_dropout}
+    for name, share in shares.items():
+        _check.fraction(name, share)
     stored = _square(_stored(neighborhood))
     ready, held, batch = _checked(weights, value, stored)
     start = state = held.to(ready.dtype)
@@ -140,7 +144,7 @@ def _summed(
     # A form without channels, which says in what dtype to compute.
     sides = (stored.num_targets, stored.num_sources)
     left, right = (ready.new_empty(nodes, ready.shape[1], 0) for nodes in sides)
-    seed = draw_seed(stored.device) if _check.fraction("dropout", dropout) else None
+    seed = draw_seed(stored.device) if dropout else None
     with torch.autocast(stored.device.type, enabled=False):
         problem = Problem(
             Multiplicative(left, right), value, stored, Softmax(), dropout=dropout, seed=seed
