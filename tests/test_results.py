@@ -8,7 +8,7 @@ import pytest
 from gattn.benchmark.profile import markdown as profile_table
 from gattn.benchmark.sampling import markdown as sampling_table
 from gattn.benchmark.table import markdown as bench_table
-from gattn.compare import read_rows
+from gattn.compare import diffusion, read_rows
 from gattn.compare.known import page as known_page
 from gattn.compare.known import table as known_table
 from gattn.compare.paired import markdown, paired
@@ -101,3 +101,21 @@ def test_the_table_of_sequences():
     rows = read_rows(RESULTS / "sequence" / "cpu.jsonl")
     assert table_of(bench_table(rows)).rstrip() in page
     assert {row["problem"] for row in rows} == {"full", "causal", "packed", "window4k", "window"}
+
+
+def test_the_tables_of_diffusion():
+    rows, plan = read_rows(RESULTS / "diffusion" / "trials.jsonl"), diffusion.Plan()
+    text = (RESULTS / "diffusion.md").read_text()
+    for name, body in diffusion.tables(rows, plan).items():
+        place = re.search(f"<!-- table {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+        assert place.strip() == body.strip() and body
+
+
+def test_all_rows_of_diffusion_are_of_its_plan():
+    rows, plan = read_rows(RESULTS / "diffusion" / "trials.jsonl"), diffusion.Plan()
+    planned = set()
+    for dataset in diffusion.DATASETS:
+        for arm in diffusion.ARMS:
+            planned |= {t.key() for trials in plan.search(dataset, arm) for t in trials}
+            planned |= {trial.key() for trial in plan.final(dataset, arm, rows)}
+    assert {row["key"] for row in rows if row["status"] == "ok"} == planned

@@ -23,6 +23,8 @@ from gattn.neighborhood.clustering import Clusters as Clusters
 from gattn.neighborhood.clustering import clusters as clusters
 from gattn.neighborhood.clustering import communities as communities
 from gattn.neighborhood.clustering import components as components
+from gattn.neighborhood.expander import expander as expander
+from gattn.neighborhood.expander import long_edges as long_edges
 from gattn.neighborhood.khop import k_hop as k_hop
 from gattn.neighborhood.span import Span as Span
 from gattn.neighborhood.sparse import Sparse as Sparse
@@ -42,8 +44,10 @@ __all__ = [
     "clusters",
     "communities",
     "components",
+    "expander",
     "from_edge_index",
     "full",
     "k_hop",
+    "long_edges",
     "window",
 ]
