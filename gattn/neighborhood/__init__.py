@@ -22,6 +22,9 @@ from gattn.neighborhood.clustering import Clusters as Clusters
 from gattn.neighborhood.clustering import clusters as clusters
 from gattn.neighborhood.clustering import communities as communities
 from gattn.neighborhood.clustering import components as components
+from gattn.neighborhood.estimating import Estimate as Estimate
+from gattn.neighborhood.estimating import Interval as Interval
+from gattn.neighborhood.estimating import estimate as estimate
 from gattn.neighborhood.khop import k_hop as k_hop
 from gattn.neighborhood.span import Span as Span
 from gattn.neighborhood.sparse import Sparse as Sparse
@@ -31,6 +34,8 @@ Neighborhood = Sparse | Span
 
 __all__ = [
     "Clusters",
+    "Estimate",
+    "Interval",
     "Neighborhood",
     "Span",
     "Sparse",
@@ -39,6 +44,7 @@ __all__ = [
     "clusters",
     "communities",
     "components",
+    "estimate",
     "from_edge_index",
     "full",
     "k_hop",
