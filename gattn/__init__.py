@@ -24,6 +24,7 @@ from gattn.neighborhood import Clusters as Clusters
 from gattn.neighborhood import Neighborhood as Neighborhood
 from gattn.neighborhood import Span as Span
 from gattn.neighborhood import Sparse as Sparse
+from gattn.neighborhood import Streamed as Streamed
 from gattn.neighborhood import batch as batch
 from gattn.neighborhood import clusters as clusters
 from gattn.neighborhood import communities as communities
@@ -40,6 +41,7 @@ __all__ = [
     "Neighborhood",
     "Span",
     "Sparse",
+    "Streamed",
     "attend",
     "attend_form",
     "attend_form_with_statistic",

@@ -38,7 +38,7 @@ def compressed_rows(
     count = int(rowptr[-1])
     col, more = np.empty(count, np.int32), count if per_pair else 0
     perm, hop = np.empty(more, np.int64), np.empty(more, np.uint8)
-    ranges, parallel = _ranges(rowptr, len(source))
+    ranges, parallel = ranges_of(rowptr, len(source))
     pool.run(
         _place, range(len(ranges) - 1), parallel, ranges, source, target, extra, rowptr, col, perm,
         hop,
@@ -57,14 +57,14 @@ def compressed_columns(
         num_sources: M.
     """
     starts = np.zeros(num_sources + 1, np.int64)
-    _count_columns(col, starts)
+    count_columns(col, starts)
     row, perm = np.empty(len(col), np.int32), np.empty(len(col), np.int64)
-    ranges, parallel = _ranges(starts, len(col))
+    ranges, parallel = ranges_of(starts, len(col))
     pool.run(_transpose, range(len(ranges) - 1), parallel, ranges, rowptr, col, starts, row, perm)
     return starts, row, perm
 
 
-def _ranges(rowptr: np.ndarray, work: int) -> tuple[np.ndarray, bool]:
+def ranges_of(rowptr: np.ndarray, work: int) -> tuple[np.ndarray, bool]:
     """Borders of ranges of rows with about as many pairs each, and whether to use threads."""
     parallel = work >= _SERIAL
     count = min(pool.num_threads(), _MAX_RANGES) if parallel else 1
@@ -118,7 +118,7 @@ def _put(free, slot, s, t, position, col, perm, hop):
 
 
 @kernel
-def _count_columns(col, starts):
+def count_columns(col, starts):
     for e in range(col.size):
         starts[col[e] + 1] += 1
     for j in range(starts.size - 1):

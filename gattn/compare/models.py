@@ -68,7 +68,7 @@ class Model:
     """
 
     build: Callable[[Trial, int, int], nn.Module]
-    structure: Callable[[Task, int], Tensor | gattn.Sparse]
+    structure: Callable[[Task, int], Tensor | gattn.Sparse | gattn.Streamed]
     depths: tuple[int, ...]
     recipe: Mapping[str, Setting]
     about: str
@@ -198,7 +198,7 @@ def _classic(
     return Classic(layer, *sizes, trial.heads, trial.dropout)
 
 
-def _ball(task: Task, breadth: int) -> gattn.Sparse:
+def _ball(task: Task, breadth: int) -> gattn.Sparse | gattn.Streamed:
     return gattn.k_hop(task.edge_index, breadth, task.num_nodes)
 
 

@@ -158,7 +158,7 @@ def build_structure(trial: Trial, task: Task) -> Structure:
     These are the pairs of `trial.breadth` hops, with clusters where `trial.depth` needs them.
     """
     pairs = MODELS[trial.model].structure(task, trial.breadth)
-    if isinstance(pairs, gattn.Sparse) and needs_clusters(trial.depth):
+    if isinstance(pairs, (gattn.Sparse, gattn.Streamed)) and needs_clusters(trial.depth):
         return surrounded(pairs, task.edge_index)
     return pairs
 

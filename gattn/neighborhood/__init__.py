@@ -5,6 +5,7 @@ that it attends to, so a pair is a directed edge source -> target, at a distance
 there is one (0 = the node itself). Rows without pairs are allowed: their output is zero.
 
 - `Sparse` stores the pairs, row by row (CSR): one hop of a graph, or `k` hops of it.
+- `Streamed` stores the graph alone, and finds the pairs of a block of rows when they are needed.
 - `Span` stores only where each row's contiguous range of sources starts and stops: the whole
   graph, packed graphs, a window of a sequence. Its pairs are never stored.
 
@@ -29,8 +30,9 @@ from gattn.neighborhood.khop import k_hop as k_hop
 from gattn.neighborhood.span import Span as Span
 from gattn.neighborhood.sparse import Sparse as Sparse
 from gattn.neighborhood.sparse import Transpose as Transpose
+from gattn.neighborhood.streamed import Streamed as Streamed
 
-Neighborhood = Sparse | Span
+Neighborhood = Sparse | Span | Streamed
 
 __all__ = [
     "Clusters",
@@ -39,6 +41,7 @@ __all__ = [
     "Neighborhood",
     "Span",
     "Sparse",
+    "Streamed",
     "Transpose",
     "batch",
     "clusters",

@@ -11,24 +11,27 @@ from torch import Tensor
 from gattn.neighborhood.clustering import Clusters
 from gattn.neighborhood.span import Span
 from gattn.neighborhood.sparse import Sparse
+from gattn.neighborhood.streamed import Streamed, joined
 
 T = TypeVar("T")
 
-_KINDS = (Sparse, Span, Clusters)
+_KINDS = (Sparse, Span, Streamed, Clusters)
 
 
 @overload
 def batch(neighborhoods: Sequence[Clusters]) -> Clusters: ...
 @overload
-def batch(neighborhoods: Sequence[Sparse] | Sequence[Span]) -> Sparse | Span: ...
 def batch(
-    neighborhoods: Sequence[Sparse] | Sequence[Span] | Sequence[Clusters],
-) -> Sparse | Span | Clusters:
+    neighborhoods: Sequence[Sparse] | Sequence[Span] | Sequence[Streamed],
+) -> Sparse | Span | Streamed: ...
+def batch(
+    neighborhoods: Sequence[Sparse] | Sequence[Span] | Sequence[Streamed] | Sequence[Clusters],
+) -> Sparse | Span | Streamed | Clusters:
     """The disjoint union: rows and sources one behind the other, no pair across.
 
     Args:
-        neighborhoods: all `Sparse`, all `Span` or all `Clusters`; nodes of the result are numbered
-            as in the features `torch.cat([x0, x1, ...])`.
+        neighborhoods: all of one kind, `Sparse`, `Span`, `Streamed` or `Clusters`; nodes of the
+            result are numbered as in the features `torch.cat([x0, x1, ...])`.
 
     Raises:
         ValueError: there are none, or they differ in what must be common.
@@ -45,10 +48,22 @@ def batch(
         return _sparse(items)  # type: ignore[arg-type]
     if all(isinstance(item, Span) for item in items):
         return _span(items)  # type: ignore[arg-type]
+    if all(isinstance(item, Streamed) for item in items):
+        return _streamed(items)  # type: ignore[arg-type]
     if all(isinstance(item, Clusters) for item in items):
         return _clusters(items)  # type: ignore[arg-type]
     names = ", ".join(sorted({type(item).__name__ for item in items}))
-    raise TypeError(f"neighborhoods: found {names}, expected all Sparse, all Span or all Clusters")
+    raise TypeError(f"neighborhoods: found {names}, expected all of one kind")
+
+
+def _streamed(items: list[Streamed]) -> Streamed:
+    _common("hops", [(item.num_hops, item.shells, item.groups) for item in items])
+    if any(item.complete for item in items):
+        raise ValueError(
+            "neighborhoods: found complete=True, expected False: pairs of different graphs would "
+            "be unreached ones"
+        )
+    return joined(items)
 
 
 def _clusters(items: list[Clusters]) -> Clusters:

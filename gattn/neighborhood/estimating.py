@@ -138,10 +138,10 @@ def searcher(rows: Rows, radius: int) -> Search | BooleanSearch:
     if missing() is None:
         from gattn._numba.search import Search
 
-        return Search(*rows, kept, False)
+        return Search(*rows, kept, unreached=False)
     from gattn.neighborhood._boolean import BooleanSearch
 
-    return BooleanSearch(*rows, kept, False)
+    return BooleanSearch(*rows, kept, unreached=False)
 
 
 def kept_hops(shells: Iterable[int] | None, radius: int) -> np.ndarray:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Iterable
+from typing import Literal, overload
 
-import torch
 from torch import Tensor
 
 from gattn import _check
-from gattn.neighborhood._tensors import DEFAULT_MAX_PAIRS, MAX_HOPS, check_budget, pointers
+from gattn.neighborhood._compress import compressed_rows
+from gattn.neighborhood._tensors import BYTES_PER_PAIR, DEFAULT_MAX_PAIRS, MAX_HOPS, check_budget
 from gattn.neighborhood.build import checked_count, checked_edges
 from gattn.neighborhood.sparse import Sparse
+from gattn.neighborhood.streamed import Streamed
 
-if TYPE_CHECKING:
-    import numpy as np
-
-# Entries that one block of rows may reach, however dense the graph: bounds the scratch memory.
-_BLOCK_ENTRIES = 1 << 24
-_BLOCK_ROWS = 4096
+_log = logging.getLogger(__name__)
 
 
+@overload
 def k_hop(
     edge_index: Tensor,
     num_hops: int,
@@ -28,8 +26,41 @@ def k_hop(
     *,
     shells: Iterable[int] | None = None,
     complete: bool = False,
+    streamed: Literal[False],
     max_pairs: int = DEFAULT_MAX_PAIRS,
-) -> Sparse:
+) -> Sparse: ...
+@overload
+def k_hop(
+    edge_index: Tensor,
+    num_hops: int,
+    num_nodes: int | None = None,
+    *,
+    shells: Iterable[int] | None = None,
+    complete: bool = False,
+    streamed: Literal[True],
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+) -> Streamed: ...
+@overload
+def k_hop(
+    edge_index: Tensor,
+    num_hops: int,
+    num_nodes: int | None = None,
+    *,
+    shells: Iterable[int] | None = None,
+    complete: bool = False,
+    streamed: bool | None = None,
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+) -> Sparse | Streamed: ...
+def k_hop(
+    edge_index: Tensor,
+    num_hops: int,
+    num_nodes: int | None = None,
+    *,
+    shells: Iterable[int] | None = None,
+    complete: bool = False,
+    streamed: bool | None = None,
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+) -> Sparse | Streamed:
     r"""Every pair at most `num_hops` edges apart, once, with its shortest-path distance.
 
     Node i attends to the nodes j from which i is reached along at most `num_hops` directed edges:
@@ -46,107 +77,66 @@ def k_hop(
             `[2]` for the nodes exactly two hops away, `range(1, K + 1)` to leave out the node
             itself.
         complete: keep the pairs farther apart as well, at hop K + 1, "unreached".
-        max_pairs: the number of pairs to allocate at the most.
+        streamed: do not store the pairs: they are found again, a block of rows at a time, in every
+            forward and backward. `None` does so where there are more than `max_pairs`, and logs a
+            warning; `complete` pairs are streamed only if this is `True`.
+        max_pairs: the number of pairs to store at the most.
 
     Raises:
         TypeError, ValueError, IndexError: an argument is out of range.
-        ValueError: there are more pairs than `max_pairs`; the message has their number.
+        ValueError: there are more pairs than `max_pairs`, and they are not to be streamed; the
+            message has their number.
     """
     radius = _check.integer("num_hops", num_hops, 0, MAX_HOPS)
     if num_nodes is not None:
         checked_count(num_nodes)
-    if not isinstance(complete, bool):
-        raise TypeError(f"complete: found {complete!r}, expected True or False")
+    for name, switch in (("complete", complete), ("streamed", streamed)):
+        if not isinstance(switch, bool) and (name, switch) != ("streamed", None):
+            raise TypeError(f"{name}: found {switch!r}, expected True or False")
     source, target, (count, _) = checked_edges(edge_index, num_nodes)
     kept = _kept_hops(shells, radius, complete)
-    for name, nodes in (("edge_index[0]", source), ("edge_index[1]", target)):
-        _check.within(name, nodes, count, "num_nodes")
     budget = _check.integer("max_pairs", max_pairs, 0)
-    advice = "use fewer hops or shells, or raise max_pairs"
-    if complete and shells is None:
-        check_budget(f"the complete graph of {count:,} nodes", count * count, budget, advice)
-    blocks, total = _within_budget(_balls(source, target, count, radius, kept, complete), budget)
-    check_budget(f"the {radius}-hop neighbourhood of {count:,} nodes", total, budget, advice)
-    return _assembled(blocks, count, radius + complete).to(edge_index.device)
+    if complete and shells is None and not streamed:
+        what = f"the complete graph of {count:,} nodes"
+        check_budget(what, count * count, budget, _ADVICE)
+    edges = _edges(source, target, count)
+    found = Streamed(*edges, radius + complete, kept, complete)
+    if _is_streamed(found, streamed, budget):
+        return found.to(edge_index.device)
+    what = f"the {radius}-hop neighbourhood of {count:,} nodes"
+    check_budget(what, found.num_pairs, budget, _ADVICE)
+    return found.expand(budget).to(edge_index.device)
 
 
-def _kept_hops(shells: Iterable[int] | None, radius: int, complete: bool) -> frozenset[int]:
+_ADVICE = "use fewer hops or shells, raise max_pairs, or pass streamed=True"
+
+
+def _is_streamed(found: Streamed, streamed: bool | None, budget: int) -> bool:
+    if streamed is None and not found.complete and found.num_pairs > budget:
+        _log.warning(
+            "k_hop: %s pairs (about %.3g GB) are more than max_pairs = %s: they are streamed, and "
+            "found again in every forward and backward (streamed=False refuses)",
+            f"{found.num_pairs:,}",
+            found.num_pairs * BYTES_PER_PAIR / 1e9,
+            f"{budget:,}",
+        )
+        return True
+    return bool(streamed)
+
+
+def _kept_hops(shells: Iterable[int] | None, radius: int, complete: bool) -> tuple[int, ...]:
     farthest = radius + complete
     if shells is None:
-        return frozenset(range(farthest + 1))
+        return tuple(range(farthest + 1))
     if not isinstance(shells, Iterable):
         raise TypeError(f"shells: found {shells!r}, expected distances, such as [2]")
-    return frozenset(_check.integer("shells", shell, 0, farthest) for shell in shells)
+    return tuple(sorted({_check.integer("shells", shell, 0, farthest) for shell in shells}))
 
 
-def _balls(
-    source: Tensor, target: Tensor, count: int, radius: int, kept: frozenset[int], complete: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(row, col, hop) of the kept pairs, block of rows by block of rows."""
-    import numpy as np
-    from scipy import sparse
-
-    ends = (target.cpu().numpy(), source.cpu().numpy())
-    ones = np.ones(len(ends[0]), dtype=bool)
-    step = sparse.csr_matrix((ones, ends), shape=(count, count), dtype=bool)
-    size = max(1, min(_BLOCK_ROWS, _BLOCK_ENTRIES // max(count, 1)))
-    for first in range(0, count, size):
-        rows = np.arange(first, min(first + size, count))
-        rings = _rings(step, rows, radius, complete)
-        yield _sorted_pairs([(hop, ring) for hop, ring in enumerate(rings) if hop in kept], first)
-
-
-def _rings(step: Any, rows: np.ndarray, radius: int, complete: bool) -> list[Any]:
-    """The shells around a block of rows, as boolean matrices `[rows, N]`, distance by distance."""
-    import numpy as np
-    from scipy import sparse
-
-    shape = (len(rows), step.shape[0])
-    at_home = (np.ones(len(rows), dtype=bool), (np.arange(len(rows)), rows))
-    rings = [sparse.csr_matrix(at_home, shape=shape, dtype=bool)]
-    visited = rings[0]
-    for _ in range(radius):
-        rings.append((rings[-1] @ step) > visited)
-        visited = visited + rings[-1]
-    if complete:
-        rings.append(sparse.csr_matrix(~visited.toarray()))
-    return rings
-
-
-def _sorted_pairs(
-    rings: list[tuple[int, Any]], first: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    import numpy as np
-
-    if not rings:
-        return np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8)
-    found = [(hop, *ring.nonzero()) for hop, ring in rings]
-    row = np.concatenate([rows for _, rows, _ in found]).astype(np.int64) + first
-    col = np.concatenate([cols for _, _, cols in found]).astype(np.int32)
-    hop = np.concatenate([np.full(len(rows), hop, np.uint8) for hop, rows, _ in found])
-    order = np.lexsort((col, hop, row))
-    return row[order], col[order], hop[order]
-
-
-def _within_budget(
-    blocks: Iterator[tuple[np.ndarray, ...]], budget: int
-) -> tuple[list[tuple[np.ndarray, ...]], int]:
-    """The blocks and the number of pairs; past the budget nothing is kept and only counted."""
-    stored: list[tuple[np.ndarray, ...]] = []
-    total = 0
-    for block in blocks:
-        total += len(block[1])
-        if total > budget:
-            stored.clear()
-        else:
-            stored.append(block)
-    return stored, total
-
-
-def _assembled(blocks: list[tuple[np.ndarray, ...]], count: int, num_hops: int) -> Sparse:
-    row, col, hop = (
-        torch.cat([torch.from_numpy(block[part]) for block in blocks] or [torch.empty(0)]).to(dtype)
-        for part, dtype in enumerate((torch.int64, torch.int32, torch.uint8))
-    )
-    rowptr = pointers(torch.bincount(row, minlength=count))
-    return Sparse(rowptr, col, count, hop, None, num_hops, hops_sorted=True)
+def _edges(source: Tensor, target: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`rowptr` and `col` of the graph, rows being targets, on the CPU."""
+    source, target = source.cpu(), target.cpu()
+    for name, nodes in (("edge_index[0]", source), ("edge_index[1]", target)):
+        _check.within(name, nodes, count, "num_nodes")
+    rowptr, col, _, _ = compressed_rows(source, target, (count, count), None, per_pair=False)
+    return rowptr, col

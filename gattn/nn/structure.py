@@ -13,7 +13,7 @@ from torch_geometric.typing import (
 )
 from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
 
-from gattn.neighborhood import Neighborhood, Span, Sparse
+from gattn.neighborhood import Neighborhood, Span, Sparse, Streamed
 from gattn.neighborhood.build import one_hop
 
 
@@ -32,7 +32,7 @@ def as_neighborhood(structure: Any, target: Tensor, source: Tensor) -> Neighborh
         ValueError: a neighbourhood and the features do not have the same numbers of nodes.
     """
     num_targets, num_sources = target.shape[-2], source.shape[-2]
-    if isinstance(structure, (Sparse, Span)):
+    if isinstance(structure, (Sparse, Span, Streamed)):
         _check_nodes(structure, num_targets, num_sources)
         return structure
     sizes = num_targets if target is source else (num_sources, num_targets)

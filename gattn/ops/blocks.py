@@ -1,4 +1,4 @@
-"""Spans in blocks: any form and any normaliser, with memory that is linear in the rows.
+"""Spans and streamed pairs in blocks: any form, any normaliser, memory linear in the rows.
 
 Scores exist for one tile at a time, as a dense `[B, H, n, w]`. Where there are several tiles none
 keeps its scores: each is computed again when its gradient is asked for. It is plain PyTorch on
@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from gattn.forms import Additive, Given, Multiplicative
-from gattn.neighborhood import Span
+from gattn.neighborhood import Span, Sparse, Streamed
 from gattn.normalizers import Softmax
 from gattn.normalizers.even import EvenRows
+from gattn.ops import reference
 from gattn.ops.philox import keep_mask
 from gattn.ops.problem import Problem, is_transformed
+from gattn.ops.streaming import by_blocks
 from gattn.ops.tiling import Tile, assembled, stacked, tile_biases, tiles
 
 _NUMBERS = 1 << 21
@@ -29,11 +31,11 @@ _MASKED = float("-inf")
 
 def reasons(problem: Problem) -> list[str]:
     """Why the problem cannot be computed here; empty = it can."""
-    span = problem.neighborhood
-    if not isinstance(span, Span):
-        return ["the neighbourhood is Sparse, not Span"]
+    around = problem.neighborhood
+    if isinstance(around, Sparse):
+        return ["the neighbourhood is Sparse, not Span or Streamed"]
     found = []
-    if problem.heads == 0 or span.num_sources == 0 or span.num_pairs == 0:
+    if problem.heads == 0 or around.num_sources == 0 or around.num_pairs == 0:
         found.append("there is nothing to attend to")
     if problem.pair_features is not None:
         found.append("pair_features is given")
@@ -45,6 +47,9 @@ def reasons(problem: Problem) -> list[str]:
 def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
     """Output `[N, H, D]` and statistic `[N, H]` of every row."""
     span = problem.neighborhood
+    if isinstance(span, Streamed):
+        width = max(problem.form.left.shape[2], problem.form.right.shape[2], 1)
+        return by_blocks(problem, reference.forward, _NUMBERS // (problem.heads * width))
     assert isinstance(span, Span)
     cut = tiles(span, max(_NUMBERS // _numbers_per_pair(problem), 1))
     parts = _parts(problem, span, cut)

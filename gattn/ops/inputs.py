@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gattn.forms import Additive, Multiplicative
-from gattn.neighborhood import Sparse
+from gattn.neighborhood import Sparse, Streamed
 from gattn.normalizers import Hard, Normalizer, Sigmoid, Softmax, TopK
 from gattn.ops.problem import Problem
 
@@ -57,6 +58,7 @@ class Inputs(NamedTuple):
     pair_value: Tensor | None
     seed: Tensor | None
     groups: int
+    first_row: int
     scale: float
     is_tanh: bool
     slope: float
@@ -86,19 +88,25 @@ class Inputs(NamedTuple):
         return tuple(getattr(self, name) for name in DIFFERENTIABLE)
 
     @classmethod
-    def of(cls, problem: Problem, stored: Sparse) -> Inputs:
-        """The inputs of a problem over the stored pairs of its neighbourhood."""
+    def of(cls, problem: Problem, around: Sparse | Streamed) -> Inputs:
+        """The inputs of a problem over stored pairs, or over those that are searched for.
+
+        Args:
+            problem: with a form and a normaliser that operators know.
+            around: who attends to whom; of a `Streamed` one, rows and columns are its graph's.
+        """
         form, normalizer = problem.form, problem.normalizer
         assert isinstance(form, (Multiplicative, Additive))
         additive = isinstance(form, Additive)
+        stored = isinstance(around, Sparse)
+        hop = around.hop if stored and problem.hop_bias is not None else None
+        columns = vars(around.transpose) if stored else _nothing(around)
         return cls(
-            rowptr=stored.rowptr,
-            col=stored.col,
-            hop=stored.hop if problem.hop_bias is not None else None,
-            perm=stored.perm,
-            t_rowptr=stored.transpose.rowptr,
-            t_col=stored.transpose.col,
-            t_perm=stored.transpose.perm,
+            rowptr=around.rowptr,
+            col=around.col,
+            hop=hop,
+            perm=around.perm if stored else None,
+            **{f"t_{name}": tensor for name, tensor in columns.items()},
             left=form.left,
             right=form.right,
             value=problem.value,
@@ -111,7 +119,8 @@ class Inputs(NamedTuple):
             pair_weight=problem.pair_weight,
             pair_value=problem.pair_value,
             seed=problem.seed if problem.dropout else None,
-            groups=stored.groups,
+            groups=around.groups,
+            first_row=problem.first_row,
             scale=1.0 if additive else float(form.scale),
             is_tanh=additive and form.activation == "tanh",
             slope=float(form.negative_slope) if additive else 0.0,
@@ -137,9 +146,34 @@ class Inputs(NamedTuple):
             _normalizer(self.normalizer, self.k),
             dropout=self.dropout,
             seed=self.seed,
+            first_row=self.first_row,
             wants_statistic=self.normalizer != "sigmoid",
             **options,
         )
+
+    def streamed(
+        self, starts: Tensor, num_hops: int, shells: Sequence[int], complete: bool
+    ) -> Streamed:
+        """The streamed neighbourhood again, whose graph these inputs have.
+
+        Args: as the fields of `Streamed`.
+        """
+        return Streamed.trusted(
+            rowptr=self.rowptr,
+            col=self.col,
+            num_hops=num_hops,
+            shells=tuple(shells),
+            complete=complete,
+            groups=self.groups,
+            device=self.rowptr.device,
+            starts=starts,
+        )
+
+    def over(self, stored: Sparse) -> Inputs:
+        """The same over other pairs, in the order of their rows."""
+        columns = {f"t_{name}": tensor for name, tensor in vars(stored.transpose).items()}
+        hop = None if self.hop_bias is None else stored.hop
+        return self._replace(rowptr=stored.rowptr, col=stored.col, hop=hop, **columns)
 
     def neighborhood(self) -> Sparse:
         """The neighbourhood again."""
@@ -153,6 +187,11 @@ class Inputs(NamedTuple):
             groups=self.groups,
             transpose=(self.t_rowptr, self.t_col, self.t_perm),
         )
+
+
+def _nothing(around: Streamed) -> dict[str, Tensor]:
+    """The transpose of no pairs."""
+    return {"rowptr": around.rowptr[:1], "col": around.col[:0], "perm": around.rowptr[:0]}
 
 
 def name_of(normalizer: Normalizer) -> str | None:

@@ -9,6 +9,7 @@ through the reference, which is differentiable any number of times.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -23,9 +24,12 @@ _INPUTS = (
     "Tensor t_rowptr, Tensor t_col, Tensor t_perm, "
     "Tensor left, Tensor right, Tensor? value, Tensor? weight, Tensor? source_bias, "
     "Tensor? target_bias, Tensor? hop_bias, Tensor? pair_bias, Tensor? pair_features, "
-    "Tensor? pair_weight, Tensor? pair_value, Tensor? seed, int groups, float scale, "
-    "bool is_tanh, float slope, str normalizer, int k, float dropout"
+    "Tensor? pair_weight, Tensor? pair_value, Tensor? seed, int groups, int first_row, "
+    "float scale, bool is_tanh, float slope, str normalizer, int k, float dropout"
 )
+# The rows and columns of a streamed neighbourhood are those of its graph; of the transpose there is
+# nothing, and these say what is searched for.
+_SEARCH = "Tensor starts, int num_hops, int[] shells, bool complete"
 _COUNT = len(Inputs._fields)
 _FIRST = Inputs._fields.index("left")
 
@@ -40,6 +44,14 @@ _library.define(
     f"attend_backward({_INPUTS}, Tensor peak, Tensor total, Tensor selected, Tensor grad_out, "
     "Tensor? grad_statistic, bool[] needs) -> Tensor[]"
 )
+_library.define(
+    f"attend_streamed({_INPUTS}, {_SEARCH}) "
+    "-> (Tensor out, Tensor statistic, Tensor peak, Tensor total)"
+)
+_library.define(
+    f"attend_streamed_backward({_INPUTS}, {_SEARCH}, Tensor peak, Tensor total, Tensor grad_out, "
+    "Tensor? grad_statistic, bool[] needs) -> Tensor[]"
+)
 _library.define(f"sddmm({_INPUTS}) -> Tensor")
 _library.define(f"sddmm_backward({_INPUTS}, Tensor grad, bool[] needs) -> Tensor[]")
 _library.define(f"spmm({_INPUTS}, Tensor weights) -> Tensor")
@@ -48,17 +60,18 @@ _library.define(
 )
 
 
-def _on_cpu(name: str, function: str) -> None:
+def _on_cpu(name: str, function: str, module: str = "launch") -> None:
     def compute(*args: Any) -> Any:
-        from gattn.ops.cpu import launch
-
-        return getattr(launch, function)(Inputs(*args[:_COUNT]), *args[_COUNT:])
+        found = import_module(f"gattn.ops.cpu.{module}")
+        return getattr(found, function)(Inputs(*args[:_COUNT]), *args[_COUNT:])
 
     _library.impl(name, compute, "CPU")
 
 
 _on_cpu("attend", "attend")
 _on_cpu("attend_backward", "attend_backward")
+_on_cpu("attend_streamed", "attend", "streamed")
+_on_cpu("attend_streamed_backward", "attend_backward", "streamed")
 _on_cpu("sddmm", "score")
 _on_cpu("sddmm_backward", "score_backward")
 _on_cpu("spmm", "aggregate")
@@ -80,6 +93,15 @@ def _attend_shape(*args: Any) -> tuple[Tensor, ...]:
     selected = inputs.col.new_empty(sizes, dtype=torch.uint8)
     out = inputs.values.new_empty(rows, heads, width)
     return out, number, torch.empty_like(number), torch.empty_like(number), selected
+
+
+@_shape("attend_streamed")
+def _attend_streamed_shape(*args: Any) -> tuple[Tensor, ...]:
+    inputs = Inputs(*args[:_COUNT])
+    rows, (_, heads, width) = inputs.num_rows * inputs.groups, inputs.values.shape
+    number = inputs.left.new_empty(rows, heads, dtype=inputs.compute_dtype)
+    out = inputs.values.new_empty(rows, heads, width)
+    return out, number, torch.empty_like(number), torch.empty_like(number)
 
 
 @_shape("sddmm")
@@ -109,6 +131,11 @@ def _gradient_shapes(inputs: Inputs, made: set[str], needs: Sequence[bool]) -> l
 @_shape("attend_backward")
 def _attend_backward_shape(*args: Any) -> list[Tensor]:
     return _gradient_shapes(Inputs(*args[:_COUNT]), {"left", "right", "value"}, args[-1])
+
+
+@_shape("attend_streamed_backward")
+def _attend_streamed_backward_shape(*args: Any) -> list[Tensor]:
+    return _gradient_shapes(Inputs(*args[:_COUNT]), set(), args[-1])
 
 
 @_shape("sddmm_backward")
@@ -175,6 +202,22 @@ def _attend_gradients(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     return _in_place(found, needs, 0)
 
 
+def _attend_streamed_gradients(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    inputs, (starts, num_hops, shells, complete, peak, total) = _kept(ctx)
+    needs, (grad_out, grad_statistic) = _needs(ctx), grads[:2]
+    if grad_out is None:
+        rows = inputs.num_rows * inputs.groups
+        grad_out = inputs.values.new_zeros(rows, *inputs.values.shape[1:])
+    searched = starts, num_hops, shells, complete
+    if needs_plain_torch(grad_out) or needs_plain_torch(grad_statistic):
+        stored = inputs.over(inputs.streamed(*searched).expand())
+        found = _through_reference(stored, needs, _attended, (grad_out, grad_statistic))
+        return _in_place(found, needs, 4)
+    saved = peak, total, grad_out, grad_statistic, needs
+    found = torch.ops.gattn.attend_streamed_backward(*inputs, *searched, *saved)
+    return _in_place(found, needs, 4)
+
+
 def _sddmm_gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
     inputs, _ = _kept(ctx)
     needs = _needs(ctx, without=_OF_VALUES)
@@ -204,6 +247,7 @@ def _spmm_gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
 
 for _name, _gradients in (
     ("attend", _attend_gradients),
+    ("attend_streamed", _attend_streamed_gradients),
     ("sddmm", _sddmm_gradients),
     ("spmm", _spmm_gradients),
 ):

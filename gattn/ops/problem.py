@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 
 from gattn import _check
 from gattn.forms import Additive, Form, Given, Multiplicative
-from gattn.neighborhood import Neighborhood, Span, Sparse
+from gattn.neighborhood import Neighborhood, Span, Sparse, Streamed
 from gattn.normalizers import Normalizer
 
 
@@ -34,6 +34,8 @@ class Problem:
         dropout: probability to drop a weight.
         seed: int64 scalar on the device, the key of the dropout's random numbers.
         wants_statistic: the caller reads the statistic of the rows.
+        first_row: where the rows stand among those that the dropout counts: blocks of them drop
+            what the whole does.
 
     Raises:
         TypeError, ValueError: what is wrong, by argument.
@@ -51,6 +53,7 @@ class Problem:
     dropout: float = 0.0
     seed: Tensor | None = None
     wants_statistic: bool = False
+    first_row: int = 0
 
     def __post_init__(self) -> None:
         """Validate once, so that no backend has to."""
@@ -108,7 +111,7 @@ def checked_neighborhood(neighborhood: object) -> Neighborhood:
         raise TypeError(
             "neighborhood: found Tensor, expected a Sparse or Span: gattn.from_edge_index makes one"
         )
-    return _instance("neighborhood", neighborhood, Sparse, Span)
+    return _instance("neighborhood", neighborhood, Sparse, Span, Streamed)
 
 
 def _instance(name: str, part: Any, *kinds: type) -> Any:
@@ -152,6 +155,12 @@ def _check_value(problem: Problem) -> None:
 
 def _check_pairs(problem: Problem) -> None:
     heads, neighborhood = problem.heads, problem.neighborhood
+    for name in ("pair_bias", "pair_features"):
+        if getattr(problem, name) is not None and isinstance(neighborhood, Streamed):
+            raise ValueError(
+                f"{name}: found one, but {neighborhood!r} stores no pairs that it could belong to: "
+                "expand() does, and k_hop(..., streamed=False)"
+            )
     if problem.hop_bias is not None:
         _check.shape("hop_bias", _check.tensor("hop_bias", problem.hop_bias), ["K + 1", heads])
         if problem.hop_bias.shape[0] == 0:

@@ -137,7 +137,7 @@ def spmm(weights: Tensor, problem: Problem, pairs: Pairs) -> Tensor:
 def _dropout_factor(problem: Problem, pairs: Pairs) -> Tensor:
     """0 for a dropped weight, 1 / (1 - dropout) for a kept one, `[E, H]`."""
     assert problem.seed is not None
-    row, col, heads = pairs.rows.index, pairs.source, problem.heads
+    row, col, heads = pairs.rows.index + problem.first_row, pairs.source, problem.heads
     kept = keep_mask(row, col, _duplicate_rank(pairs), heads, problem.dropout, problem.seed)
     return kept * (0.0 if problem.dropout == 1.0 else 1.0 / (1.0 - problem.dropout))
 

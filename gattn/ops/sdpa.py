@@ -62,7 +62,7 @@ def _form_reasons(problem: Problem) -> list[str]:
 def _span_reasons(problem: Problem) -> list[str]:
     span = problem.neighborhood
     if not isinstance(span, Span):
-        return ["the neighbourhood is Sparse, not Span"]
+        return [f"the neighbourhood is {type(span).__name__}, not Span"]
     empty = span.num_sources == 0 or span.num_rows == 0 or problem.heads == 0
     if empty or (span.kind == "packed" and span.num_pairs == 0):
         return ["there is nothing to attend to"]

@@ -199,5 +199,5 @@ def test_clusters_join_into_a_batch():
     assert torch.equal(joined.pool.edge_index(), whole.pool.edge_index())
     for bound in ("start", "stop"):
         assert torch.equal(getattr(joined.look, bound), getattr(whole.look, bound))
-    with pytest.raises(TypeError, match="found Clusters, Span, expected all Sparse, all Span or"):
+    with pytest.raises(TypeError, match="found Clusters, Span, expected all of one kind"):
         gattn.batch([gattn.clusters(first), gattn.full(3)])

@@ -73,17 +73,17 @@ def test_rows_are_sorted_by_hop_then_source(graph, num_hops):
 def test_blocks_of_rows_give_the_same(monkeypatch):
     edges = torch.randint(0, 40, (2, 120), generator=torch.Generator().manual_seed(3))
     whole = gattn.k_hop(edges, 3, 40)
-    monkeypatch.setattr("gattn.neighborhood.khop._BLOCK_ROWS", 7)
+    monkeypatch.setattr("gattn.neighborhood._boolean._BLOCK_ROWS", 7)
     parts = gattn.k_hop(edges, 3, 40)
     assert torch.equal(whole.col, parts.col) and torch.equal(whole.rowptr, parts.rowptr)
     assert torch.equal(whole.hop, parts.hop)
 
 
 def test_budget_refuses_with_the_exact_count(monkeypatch):
-    monkeypatch.setattr("gattn.neighborhood.khop._BLOCK_ROWS", 5)
+    monkeypatch.setattr("gattn.neighborhood._boolean._BLOCK_ROWS", 5)
     ring = torch.stack([torch.arange(30), (torch.arange(30) + 1) % 30])
     with pytest.raises(ValueError, match=r"90 pairs .* max_pairs = 89; use fewer hops"):
-        gattn.k_hop(ring, 2, 30, max_pairs=89)
+        gattn.k_hop(ring, 2, 30, max_pairs=89, streamed=False)
     assert gattn.k_hop(ring, 2, 30, max_pairs=90).num_pairs == 90
 
 

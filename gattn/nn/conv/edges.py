@@ -19,7 +19,7 @@ from torch_geometric.utils import (
 )
 from torch_geometric.utils.sparse import set_sparse_value
 
-from gattn.neighborhood import Span, Sparse
+from gattn.neighborhood import Span, Sparse, Streamed
 from gattn.nn.structure import stored_one_hop
 
 Size = tuple[int, int] | None
@@ -31,7 +31,7 @@ def refuse_neighborhood(edge_index: Any) -> None:
     Raises:
         TypeError: it is given a neighbourhood.
     """
-    if isinstance(edge_index, (Sparse, Span)):
+    if isinstance(edge_index, (Sparse, Span, Streamed)):
         raise TypeError(
             f"edge_index: found {edge_index!r}, expected an edge_index: neighborhood.edge_index() "
             "is one, without the hops (GraphAttention takes the neighborhood itself)"

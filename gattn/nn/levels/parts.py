@@ -16,7 +16,7 @@ from gattn.functional import (
     form_weights,
     pair_scores,
 )
-from gattn.neighborhood import Neighborhood, Span, Sparse
+from gattn.neighborhood import Neighborhood, Span, Sparse, Streamed
 from gattn.normalizers import Normalizer
 
 Attended = tuple[Tensor, Tensor]
@@ -56,7 +56,7 @@ def statistic(form: Form, neighborhood: Neighborhood, options: dict[str, Any]) -
 
 def row_of_pairs(neighborhood: Neighborhood) -> Tensor:
     """The row of every pair, `[E]`, in the builder's input order."""
-    stored = neighborhood.expand() if isinstance(neighborhood, Span) else neighborhood
+    stored = neighborhood if isinstance(neighborhood, Sparse) else neighborhood.expand()
     row = stored.rows()
     return row if stored.perm is None else torch.empty_like(row).index_copy_(0, stored.perm, row)
 
@@ -120,7 +120,7 @@ def part_weights(form: Multiplicative, per_channel: int | None = None) -> Tensor
     return found if per_channel is None else found.unflatten(-1, (-1, per_channel))
 
 
-def rings_of(neighborhood: Neighborhood) -> Sparse:
+def rings_of(neighborhood: Neighborhood) -> Sparse | Streamed:
     """The rings of a neighbourhood, those of a span written out."""
     stored = neighborhood.expand() if isinstance(neighborhood, Span) else neighborhood
     return stored.rings()

@@ -15,18 +15,22 @@ from torch import Tensor
 
 from gattn._numba.compile import missing
 from gattn.forms import Given, Multiplicative
-from gattn.neighborhood import Span, Sparse
+from gattn.neighborhood import Span, Sparse, Streamed
 from gattn.normalizers import Rows
 from gattn.ops import library as library  # registers the operators
 from gattn.ops.cpu.given import given_scores
 from gattn.ops.inputs import Inputs, name_of
 from gattn.ops.problem import Problem, is_transformed
+from gattn.ops.streaming import by_blocks
 
 _MISSING = missing()
 
 MOST_PAIRS_OF_SPAN = 1 << 24
 """Up to here a span is written out as pairs, about 0.4 GB at the most, because kernels over pairs
 make nothing for each pair and channel; beyond, memory counts for more."""
+
+MOST_PAIRS_OF_BLOCK = 1 << 22
+"""Of streamed pairs whose scores and weights `[E, H]` are written out."""
 
 
 def reasons(problem: Problem) -> list[str]:
@@ -46,10 +50,21 @@ def reasons(problem: Problem) -> list[str]:
 
 def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
     """Output `[R, H, D]` and statistic `[R, H]` of every row."""
-    if name_of(problem.normalizer) is None or isinstance(problem.form, Given):
+    around, unknown = problem.neighborhood, name_of(problem.normalizer) is None
+    if unknown or isinstance(problem.form, Given):
+        if isinstance(around, Streamed):
+            return by_blocks(problem, halves, MOST_PAIRS_OF_BLOCK)
         return halves(problem)
-    out, statistic, *_ = torch.ops.gattn.attend(*Inputs.of(problem, _stored(problem)))
+    if isinstance(around, Streamed):
+        out, statistic, *_ = _streamed(problem, around)
+    else:
+        out, statistic, *_ = torch.ops.gattn.attend(*Inputs.of(problem, _stored(problem)))
     return out, statistic if problem.normalizer.has_statistic else None
+
+
+def _streamed(problem: Problem, around: Streamed) -> tuple[Tensor, ...]:
+    search = around.starts, around.num_hops, around.shells, around.complete
+    return torch.ops.gattn.attend_streamed(*Inputs.of(problem, around), *search)
 
 
 def halves(problem: Problem) -> tuple[Tensor, Tensor | None]:

@@ -24,6 +24,8 @@ _LEAST_HANDED = 1 << 24
 # Gradients that are sums over all pairs: one for each task, put together in order.
 _OF_TASKS = ("weight", "hop_bias", "pair_weight", "pair_value")
 
+OF_SOURCES = ("value", "right", "source_bias")
+
 # In the order of `backward_rows`.
 _OF_ROWS = ("left", "pair_bias", "pair_features", *_OF_TASKS, "target_bias")
 
@@ -38,6 +40,7 @@ class Backward:
         needs: which gradients of `DIFFERENTIABLE` are wanted.
         with_score: the scores have a part in it.
         with_value: the values have a part in it.
+        earlier: gradients of the sources from other rows, which these are added to in place.
     """
 
     inputs: Inputs
@@ -45,6 +48,7 @@ class Backward:
     needs: list[bool]
     with_score: bool = True
     with_value: bool = True
+    earlier: dict[str, Tensor] = field(default_factory=dict)
     rows: Plan = field(init=False)
     columns: Plan = field(init=False)
     grads: dict[str, Tensor] = field(init=False)
@@ -59,7 +63,7 @@ class Backward:
         wanted |= {"left": self.with_score, "right": self.with_score or self.shared}
         wanted |= {"value": self.with_value}
         self.grads = {
-            name: self._room(name)
+            name: self.earlier[name] if name in self.earlier else self._room(name)
             for name in DIFFERENTIABLE
             if wanted[name] and getattr(self.inputs, name) is not None
         }
@@ -94,6 +98,7 @@ class Backward:
         heads, parallel = self.inputs.left.shape[1], self.args.parallel
         of_rows = *map(self._for_rows, _OF_ROWS), self._or_empty(grad_given)
         long = [self._slots(self.rows, name) for name in ("left", "target_bias")]
+        again = bool(self.earlier)
         for number, tasks in enumerate(blocks(self.rows, heads, self.inputs.values.numel())):
             first, last = (int(self.rows.first_pairs()[t]) for t in (tasks.start, tasks.stop))
             handed = flat(buffers.empty(last - first, 2, heads, dtype=self.args.dtype))
@@ -115,14 +120,14 @@ class Backward:
                 handed,
                 np.uint64(first),
             )
-            self._sources(grad_out, handed, (np.uint64(first), np.uint64(last), number > 0))
+            block = np.uint64(first), np.uint64(last), again or number > 0
+            self._sources(grad_out, handed, block)
         for name, slots in zip(("left", "target_bias"), long, strict=True):
             merge(self.rows, slots, self._wanted(name), False, parallel)
         return [self._finished(name) for name in DIFFERENTIABLE]
 
     def _sources(self, grad_out: Any, handed: Any, block: tuple[Any, ...]) -> None:
-        names = ("value", "right", "source_bias")
-        long = [self._slots(self.columns, name) for name in names]
+        long = [self._slots(self.columns, name) for name in OF_SOURCES]
         pool.run(
             backward_sources,
             range(self.columns.num_tasks),
@@ -136,10 +141,10 @@ class Backward:
             grad_out,
             handed,
             block,
-            tuple(map(self._or_empty, (*map(self._wanted, names), self.halves))),
+            tuple(map(self._or_empty, (*map(self._wanted, OF_SOURCES), self.halves))),
             tuple(map(self._or_empty, long)),
         )
-        for name, slots in zip(names, long, strict=True):
+        for name, slots in zip(OF_SOURCES, long, strict=True):
             merge(self.columns, slots, self._wanted(name), block[2], self.args.parallel)
 
     def _for_rows(self, name: str) -> Any:

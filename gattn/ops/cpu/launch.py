@@ -11,7 +11,7 @@ from torch import Tensor
 from gattn._numba import buffers, pool
 from gattn.ops.cpu import backward_rows, forward_rows
 from gattn.ops.cpu.arguments import Arguments, flat
-from gattn.ops.cpu.gradients import Backward
+from gattn.ops.cpu.gradients import OF_SOURCES, Backward
 from gattn.ops.cpu.ranks import duplicate_ranks
 from gattn.ops.cpu.segments import Plan, merge, planned
 from gattn.ops.inputs import Inputs
@@ -129,6 +129,24 @@ def attend_backward(
     needs: list[bool],
 ) -> list[Tensor]:
     """The gradients of `DIFFERENTIABLE` that are needed; the others of no size."""
+    return gradients(inputs, peak, total, selected, grad_out, grad_statistic, needs, {})[0]
+
+
+def gradients(
+    inputs: Inputs,
+    peak: Tensor,
+    total: Tensor,
+    selected: Tensor,
+    grad_out: Tensor,
+    grad_statistic: Tensor | None,
+    needs: list[bool],
+    earlier: dict[str, Tensor],
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """The same, and the gradients of the sources in the compute dtype, with those of earlier rows.
+
+    Args: as `attend_backward`, and
+        earlier: what this returned second for the rows before, to be added to in place.
+    """
     args = Arguments.of(inputs, selected, ranks(inputs))
     saved = flat(peak, args.dtype), flat(total, args.dtype)
     upstream = flat(grad_out, args.dtype)
@@ -136,8 +154,9 @@ def attend_backward(
     centres = torch.empty(peak.shape, dtype=args.dtype)
     if plan.num_slots and inputs.normalizer != "sigmoid":
         _centre_long_rows(plan, args, upstream, saved, centres)
-    backward = Backward(inputs, args, needs)
-    return backward.run(upstream, grad_statistic, saved, flat(centres), None, None)
+    backward = Backward(inputs, args, needs, earlier=earlier)
+    found = backward.run(upstream, grad_statistic, saved, flat(centres), None, None)
+    return found, {name: backward.grads[name] for name in OF_SOURCES if name in backward.grads}
 
 
 def _centre_long_rows(

@@ -10,7 +10,8 @@ of a tanh; features of the pairs; and what a half of the operator does not need.
 - weight: `[H, C]` of an `Additive`; `None` for a `Multiplicative`, whose scale is a number instead
 - pairs: `hop_bias, pair_bias, features, pair_weight, pair_value`
 - sizes: `H, C, D, F, groups`
-- options: `normalizer, slope, scale, (threshold, keep, key)`, the last for the dropout
+- options: `normalizer, slope, scale, (threshold, keep, key, first row)`, the last for the
+  dropout
 """
 
 from __future__ import annotations
@@ -197,13 +198,13 @@ def _philox(c0, c1, c2, c3, key):
 @piece
 def drop(weights, dropout, col, rank, r, lo, n, heads):
     """Scale the weights that are kept, and clear those that are dropped."""
-    threshold, keep, key = dropout
+    threshold, keep, key, first_row = dropout
     if keep == 1:
         return
     for e in range(n):
         again = U(rank[lo + e]) if rank.size else U(0)
         for four in range((heads + U(3)) // U(4)):
-            a, b, c, d = _philox(r, U(col[lo + e]), again, four, key)
+            a, b, c, d = _philox(first_row + r, U(col[lo + e]), again, four, key)
             place, left = e * heads + four * U(4), heads - four * U(4)
             weights[place] *= keep if a >= threshold else 0
             if left > U(1):

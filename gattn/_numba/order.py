@@ -1,0 +1,65 @@
+"""Where the pairs of searches stand, seen from their sources: the transpose of what was found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gattn._numba import pool
+from gattn._numba.compile import kernel
+from gattn._numba.sort import count_columns, ranges_of
+
+U = np.uint64
+
+
+def column_starts(col: np.ndarray, num_sources: int) -> np.ndarray:
+    """The pairs of the sources before each, `[M + 1]` int64.
+
+    Args:
+        col: `[P]` int32.
+        num_sources: M.
+    """
+    starts = np.zeros(num_sources + 1, np.int64)
+    count_columns(col, starts)
+    return starts
+
+
+def positions(
+    rowptr: np.ndarray, hop: np.ndarray, starts: np.ndarray, row: np.ndarray, distance: np.ndarray
+) -> np.ndarray:
+    """Where the pairs of a transpose stand among rows sorted by hop and then by source, `[P]`.
+
+    Nothing is searched for: the pairs of a ring come in the order of their sources on either side.
+
+    Args:
+        rowptr: `[R + 1]` int64.
+        hop: `[P]` uint8, sorted within each row.
+        starts: `[M + 1]` int64, pointers of the transpose.
+        row: `[P]` int32, the rows of every source.
+        distance: `[P]` uint8, their hops.
+    """
+    found = np.empty(len(row), np.int64)
+    farthest = int(hop.max(initial=0))
+    ranges, parallel = ranges_of(rowptr, len(row))
+    tasks = range(len(ranges) - 1)
+    pool.run(_positions, tasks, parallel, ranges, rowptr, hop, row, distance, farthest, found)
+    return found
+
+
+@kernel
+def _positions(first, last, ranges, rowptr, hop, row, distance, farthest, found):
+    width = U(farthest + 1)
+    for k in range(first, last):
+        low, high = U(ranges[k]), U(ranges[k + 1])
+        free = np.empty((high - low) * width, np.int64)
+        for r in range(low, high):  # the first place of every ring
+            e, end = U(rowptr[r]), U(rowptr[r + U(1)])
+            for h in range(width):
+                free[(r - low) * width + h] = e
+                while e < end and U(hop[e]) == h:
+                    e += U(1)
+        for e in range(U(row.size)):
+            r = U(row[e])
+            if low <= r < high:
+                slot = (r - low) * width + U(distance[e])
+                found[e] = free[slot]
+                free[slot] += 1

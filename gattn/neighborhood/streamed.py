@@ -1,0 +1,306 @@
+"""`Streamed`: the pairs within k hops, found anew whenever they are needed, and never stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gattn import _check
+from gattn._numba import buffers
+from gattn._numba.compile import missing
+from gattn.neighborhood._boolean import BooleanSearch
+from gattn.neighborhood._compress import compressed_columns
+from gattn.neighborhood._tensors import (
+    DEFAULT_MAX_PAIRS,
+    MAX_HOPS,
+    check_budget,
+    map_tensors,
+    mover,
+)
+from gattn.neighborhood.sparse import Sparse
+
+if TYPE_CHECKING:
+    from gattn._numba.search import Search
+
+_ADVICE = "use fewer hops or shells, raise max_pairs, or let them be streamed"
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """A neighbourhood whose pairs are found again, a block of rows at a time, and dropped.
+
+    It stores a graph of one hop and, for every node, how many pairs it has: O(N + edges) memory,
+    whatever the number of pairs. `attend` takes it as any other, forward and backward; what needs
+    the pairs themselves (their weights, arguments for each of them) needs `expand()`. Build one
+    with `k_hop(..., streamed=True)`.
+
+    Args:
+        rowptr: `[N + 1]` int64: the edges into node i are `rowptr[i] : rowptr[i + 1]`.
+        col: `[edges]` int32, their sources.
+        num_hops: the farthest distance of a pair.
+        shells: the distances that are kept, ascending.
+        complete: pairs at distance `num_hops` are those that no search reaches.
+        groups: rows for each query, 1 or `num_hops + 1`: the query of row r is `r // groups`.
+        device: where the pairs are needed; the graph itself stays where searches run.
+
+    Attributes:
+        starts: `[N + 1]` int64, how many pairs the nodes before have; counted with the object.
+
+    Raises:
+        TypeError, ValueError, IndexError: a tensor has the wrong type, shape or range.
+    """
+
+    rowptr: Tensor
+    col: Tensor
+    num_hops: int
+    shells: tuple[int, ...]
+    complete: bool = False
+    groups: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    starts: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Validate once, at the border, and count the pairs."""
+        _check.integer("num_hops", self.num_hops, 0, MAX_HOPS + 1)
+        for shell in self.shells:
+            _check.integer("shells", shell, 0, self.num_hops)
+        if self.groups not in (1, self.num_hops + 1):
+            raise ValueError(f"groups: found {self.groups}, expected 1 or num_hops + 1")
+        Sparse(self.rowptr, self.col, self.rowptr.numel() - 1)  # checks both
+        counts = self.search().count(torch.arange(self.num_targets).numpy())
+        starts = torch.zeros(self.num_targets + 1, dtype=torch.int64)
+        torch.cumsum(torch.from_numpy(counts), 0, out=starts[1:])
+        object.__setattr__(self, "starts", starts)
+
+    @classmethod
+    def trusted(cls, **parts: Any) -> Streamed:
+        """A neighbourhood of parts that are right by construction: nothing is checked or counted.
+
+        Args:
+            parts: all fields.
+        """
+        made = object.__new__(cls)
+        for part in fields(cls):
+            object.__setattr__(made, part.name, parts[part.name])
+        return made
+
+    @property
+    def num_targets(self) -> int:
+        """N, the number of queries."""
+        return self.rowptr.numel() - 1
+
+    @property
+    def num_sources(self) -> int:
+        """N again."""
+        return self.num_targets
+
+    @property
+    def num_rows(self) -> int:
+        """R, the number of rows: `groups` for each target."""
+        return self.num_targets * self.groups
+
+    @property
+    def num_pairs(self) -> int:
+        """The number of pairs: counted, never stored."""
+        return int(self.starts[-1])
+
+    def search(self) -> Search | BooleanSearch:
+        """What finds the pairs: compiled, or by boolean matrices where there is no compiler."""
+        return self.searcher(self.rowptr, self.col)
+
+    def searcher(self, rowptr: Tensor, col: Tensor) -> Search | BooleanSearch:
+        """The same searches on another graph."""
+        unreached = self.complete and self.num_hops in self.shells
+        searched = self.num_hops - self.complete
+        inner = [shell for shell in self.shells if shell <= searched]
+        last = searched if unreached else max(inner, default=0)
+        kept = torch.zeros(last + 1, dtype=torch.bool)
+        kept[inner] = True
+        graph = _arrays(rowptr, col, kept)
+        if missing() is not None:
+            return BooleanSearch(*graph, unreached=unreached)
+        from gattn._numba.search import Search
+
+        return Search(*graph, unreached=unreached)
+
+    def blocks(self, most_pairs: int) -> list[tuple[int, int]]:
+        """Ranges of targets, each with at most so many pairs, or a single target.
+
+        Args:
+            most_pairs: in a block.
+        """
+        found, first = [], 0
+        while first < self.num_targets:
+            limit = self.starts[first] + most_pairs
+            last = int(torch.searchsorted(self.starts, limit, right=True)) - 1
+            found.append((first, max(min(last, self.num_targets), first + 1)))
+            first = found[-1][1]
+        return found
+
+    def pairs(
+        self, first: int, last: int, search: Search | BooleanSearch | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`rowptr, col, hop` of the rows of some targets, sorted by hop, on the CPU.
+
+        Args:
+            first: the first target.
+            last: one past the last.
+            search: of `search()`, to use its memory again.
+        """
+        starts = self.starts[first : last + 1] - self.starts[first]
+        col, hop = _room(int(starts[-1]))
+        rings = torch.zeros(last - first if self.groups > 1 else 0, self.groups, dtype=torch.int64)
+        search = self.search() if search is None else search
+        search.fill(first, *_arrays(starts, col, hop, rings))
+        if self.groups > 1:
+            starts = torch.cat([starts[:1], rings.flatten().cumsum(0)])
+        return starts, col, hop
+
+    def block(self, first: int, last: int) -> Sparse:
+        """The pairs of some targets, stored: a neighbourhood of `last - first` targets.
+
+        Args:
+            first: the first target.
+            last: one past the last.
+        """
+        rowptr, col, hop = self.pairs(first, last)
+        stored = Sparse.trusted(
+            rowptr=rowptr,
+            col=col,
+            num_sources=self.num_sources,
+            hop=hop,
+            perm=None,
+            num_hops=self.num_hops,
+            hops_sorted=True,
+            groups=self.groups,
+            transpose=compressed_columns(rowptr, col, self.num_sources),
+        )
+        return stored.to(self.device)
+
+    def expand(self, max_pairs: int = DEFAULT_MAX_PAIRS) -> Sparse:
+        """The same pairs, stored, sorted by hop and then by source.
+
+        Args:
+            max_pairs: the number of pairs to allocate at the most.
+
+        Raises:
+            ValueError: there are more pairs than `max_pairs`.
+        """
+        check_budget(f"{self!r}", self.num_pairs, max_pairs, _ADVICE)
+        col, hop, transpose = _written(self)
+        stored = Sparse.trusted(
+            rowptr=self.starts,
+            col=col,
+            num_sources=self.num_sources,
+            hop=hop,
+            perm=None,
+            num_hops=self.num_hops,
+            groups=1,
+            hops_sorted=True,
+            transpose=transpose,
+        ).to(self.device)
+        return stored if self.groups == 1 else stored.rings()
+
+    def edge_index(self) -> Tensor:
+        """The pairs as PyG writes them, `[2, E]` (source, target), in the order of `expand()`."""
+        return self.expand().edge_index()
+
+    def rings(self) -> Streamed:
+        """The rings of the hops: one row for every target and distance, over the same pairs.
+
+        Raises:
+            ValueError: the rows are refined already.
+        """
+        if self.groups != 1:
+            raise ValueError(f"neighborhood: found groups = {self.groups}, expected 1")
+        return _changed(self, groups=self.num_hops + 1)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Streamed:
+        """The same neighbourhood for features on another device; searches stay on the CPU."""
+        place = mover(device, non_blocking)(torch.empty(0)).device
+        return _changed(self, device=place)
+
+    def pin_memory(self) -> Streamed:
+        """The neighbourhood itself: nothing of it is ever copied to a device as it is."""
+        return self
+
+    def __repr__(self) -> str:
+        """Sizes only."""
+        groups = "" if self.groups == 1 else f", groups={self.groups}"
+        return (
+            f"Streamed(targets={self.num_targets}, sources={self.num_sources}, "
+            f"pairs={self.num_pairs}, num_hops={self.num_hops}{groups})"
+        )
+
+
+def joined(items: list[Streamed]) -> Streamed:
+    """The disjoint union of neighbourhoods that agree in everything but their graphs."""
+    nodes = torch.tensor([0, *(item.num_targets for item in items)]).cumsum(0)
+    cols = [item.col + int(before) for item, before in zip(items, nodes, strict=False)]
+    return _changed(
+        items[0],
+        rowptr=_joined_pointers([item.rowptr for item in items]),
+        col=torch.cat([col.int() for col in cols]),
+        starts=_joined_pointers([item.starts for item in items]),
+    )
+
+
+def _joined_pointers(items: list[Tensor]) -> Tensor:
+    return torch.cat([torch.zeros(1, dtype=torch.int64), *(item.diff() for item in items)]).cumsum(
+        0
+    )
+
+
+def _changed(streamed: Streamed, **changes: Any) -> Streamed:
+    """A copy with changes that are right by construction, not validated or counted again."""
+    copy = map_tensors(streamed, lambda tensor: tensor)
+    for name, value in changes.items():
+        object.__setattr__(copy, name, value)
+    return copy
+
+
+def _room(count: int) -> tuple[Tensor, Tensor]:
+    """Sources and distances of pairs, yet to be written."""
+    return buffers.empty(count, dtype=torch.int32), buffers.empty(count, dtype=torch.uint8)
+
+
+def _written(pairs: Streamed) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Sources and distances of all pairs, by row, hop and source; and the transpose."""
+    from gattn._numba import order
+
+    col, hop = _room(pairs.num_pairs)
+    row, far = _room(pairs.num_pairs)
+    search, backwards, starts = pairs.search(), _reversed(pairs), pairs.starts.numpy()
+    if isinstance(search, BooleanSearch):
+        search.fill(0, *_arrays(pairs.starts, col, hop, torch.zeros(0, 1, dtype=torch.int64)))
+        return col, hop, compressed_columns(pairs.starts, col, pairs.num_sources)
+    if backwards is None:
+        columns = starts
+        search.fill_ascending(columns, *_arrays(col, hop, row, far))
+    else:
+        search.fill_ascending(starts, *_arrays(col, hop, row[:0], far[:0]))
+        columns = order.column_starts(col.numpy(), pairs.num_sources)
+        backwards.fill_by_node(columns, *_arrays(row, far))
+    perm = order.positions(starts, hop.numpy(), columns, row.numpy(), far.numpy())
+    return col, hop, (torch.from_numpy(columns), row, torch.from_numpy(perm))
+
+
+def _reversed(pairs: Streamed) -> Search | None:
+    """Searches against the edges, which find the rows of a source; `None` where they are the same.
+
+    Twice transposed, edges are sorted: that shows whether the graph is symmetric.
+    """
+    count = pairs.num_sources
+    there = compressed_columns(pairs.rowptr, pairs.col, count)
+    back = compressed_columns(*there[:2], count)
+    if all(torch.equal(*sides) for sides in zip(there[:2], back[:2], strict=True)):
+        return None
+    found = pairs.searcher(*there[:2])
+    return None if isinstance(found, BooleanSearch) else found
+
+
+def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.numpy() for tensor in tensors)
