@@ -79,7 +79,7 @@ def test_the_interval_covers_the_truth() -> None:
     ]
     for hops in (1, 2, 3):
         covered = sum(run[hops].low <= truth[hops] <= run[hops].high for run in runs)
-        assert 180 <= covered  # of 200; 95 % are 190, with a deviation of 3
+        assert covered >= 180  # of 200; 95 % are 190, with a deviation of 3
         mean = np.mean([run[hops].value for run in runs])
         assert abs(mean / truth[hops] - 1) < 0.01  # no bias
     assert np.mean([run[3].high - run[3].low for run in runs]) > 0
@@ -110,6 +110,14 @@ def test_what_is_cheap_is_counted_and_the_rest_is_not(monkeypatch: pytest.Monkey
     assert found.pairs[3].low < truth[3] < found.pairs[3].high
     total_of_hops = sum(values(found.per_hop))
     assert total_of_hops == pytest.approx(found.pairs[3].value)
+
+
+@pytest.mark.parametrize("samples", [None, 40])
+def test_the_same_without_a_compiler(monkeypatch: pytest.MonkeyPatch, samples: int | None) -> None:
+    edges = graph(300, 900)
+    compiled = estimate(edges, 3, 300, samples=samples)
+    monkeypatch.setattr(estimating, "missing", lambda: "there is none")
+    assert estimate(edges, 3, 300, samples=samples) == compiled
 
 
 def test_the_seed_decides_the_draws() -> None:
