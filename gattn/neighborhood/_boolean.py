@@ -72,7 +72,7 @@ class BooleanSearch:
 
         shape = (len(rows), self.num_nodes)
         at_home = (np.ones(len(rows), dtype=bool), (np.arange(len(rows)), rows))
-        rings = [sparse.csr_matrix(at_home, shape=shape, dtype=bool)]
+        rings: list[Any] = [sparse.csr_matrix(at_home, shape=shape, dtype=bool)]
         visited = rings[0]
         for _ in range(len(self.kept) - 1):
             rings.append((rings[-1] @ self.step) > visited)
