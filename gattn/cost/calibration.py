@@ -59,14 +59,16 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Rounds:
-    """What diffusion costs, forward and backward, by the pairs of one hop.
+class OneHop:
+    """What is done over one hop costs, forward and backward.
 
     Args:
-        weights: the weights, once.
-        round: each round.
+        attention: all of it.
+        weights: the weights alone, which diffusion computes once.
+        round: the sum alone, which is each of its rounds.
     """
 
+    attention: Line
     weights: Line
     round: Line
 
@@ -86,8 +88,8 @@ class Sizes:
 
 def calibrate(
     rows: tuple[Tensor, Tensor], found: Estimate, breadths: Iterable[int], sizes: Sizes, seed: int
-) -> tuple[dict[int, Rates], Rounds]:
-    """Rates of every breadth, and those of diffusion.
+) -> tuple[dict[int, Rates], OneHop]:
+    """Rates of every breadth, and those of one hop.
 
     Args:
         rows: `rowptr` and `col` of the edges by target.
@@ -103,7 +105,7 @@ def calibrate(
     # Pair for pair the balls of all breadths cost the same to attend to: the widest is measured.
     shared = _each(partial[-1].apart(rng), empty, sizes) if partial else 0.0
     rates = {hops: _rates(samples[hops], empty, shared, sizes) for hops in breadths}
-    return rates, _rounds(samples[1], sizes, rng)
+    return rates, _one_hop(samples[1], sizes, rng)
 
 
 def _sample(
@@ -130,14 +132,14 @@ def _rates(sample: Sample, empty: float, shared: float, sizes: Sizes) -> Rates:
     return Rates(Line(empty, stored), Line(empty, streamed), sample.counting / pairs, building)
 
 
-def _rounds(sample: Sample, sizes: Sizes, rng: np.random.Generator) -> Rounds:
+def _one_hop(sample: Sample, sizes: Sizes, rng: np.random.Generator) -> OneHop:
     square = sample.together() if sample.whole else sample.apart(rng)
     empty, pairs = _without_pairs(sample.num_nodes, sample.num_nodes), max(square.num_pairs, 1)
     lines = []
-    for step in (_weights, _round):
+    for step in (_step, _weights, _round):
         base = step(empty, sizes)
         lines.append(Line(base, max(step(square, sizes) - base, 0.0) / pairs))
-    return Rounds(*lines)
+    return OneHop(*lines)
 
 
 def _each(around: Sparse, empty: float, sizes: Sizes) -> float:
@@ -166,11 +168,18 @@ def _weights(around: Sparse, sizes: Sizes) -> float:
 
 def _round(around: Sparse, sizes: Sizes) -> float:
     """Seconds of a round of diffusion."""
-    from gattn.diffusion import diffuse
+    from gattn.forms import Multiplicative
+    from gattn.normalizers import Softmax
+    from gattn.ops.inputs import Inputs
+    from gattn.ops.problem import Problem
 
     value = _features(around.num_sources, sizes)
     weights = torch.ones(around.num_pairs, sizes.heads).requires_grad_()
-    return _timed(lambda: diffuse(weights, value, around, rounds=1), (weights, value))
+    nothing = value.detach()[..., :0]
+    problem = Problem(Multiplicative(nothing, nothing), value, around, Softmax())
+    return _timed(
+        lambda: torch.ops.gattn.spmm(*Inputs.of(problem, around), weights), (weights, value)
+    )
 
 
 def _features(count: int, sizes: Sizes) -> Tensor:
