@@ -98,9 +98,8 @@ def draw(
     pointers = torch.cat([torch.zeros(1, dtype=torch.int64), *(part[0] for part in parts)])
     columns = torch.cat([part[1] for part in parts])
     whole = len(pointers) - 1 == count
-    return Sample(
-        pointers.cumsum(0), columns, count, whole, *(sum(p[i] for p in parts) for i in (2, 3))
-    )
+    counting, finding = (sum(part[2] for part in parts), sum(part[3] for part in parts))
+    return Sample(pointers.cumsum(0), columns, count, whole, counting, finding)
 
 
 def _run(
