@@ -2,7 +2,7 @@
 
 Every search is one row, and finds its pairs in the order of their distance. What it has seen is
 marked in one byte for each node, which stays in a cache where four would not, and unmarked when
-the row is done. Where sources are to ascend, sets of bits sort them for about a nanosecond each.
+the row is done. Where sources are to ascend, sets of bits sort them.
 """
 
 from __future__ import annotations

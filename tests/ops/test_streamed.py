@@ -222,18 +222,22 @@ def test_nothing_is_kept_for_each_pair():
         assert max(kept.values(), default=0) <= max(out.numel(), around.col.numel())
 
 
+@pytest.mark.parametrize("normalizer", [Softmax(), Sigmoid()], ids=str)
 @pytest.mark.parametrize("levels", [("node",), ("node", "hop"), ("hop",)])
 @pytest.mark.parametrize("score", [gattn.scores.ScaledDot, gattn.scores.GATv2, gattn.scores.MLP])
-def test_layers_of_every_depth_take_them(levels, score):
+def test_layers_of_every_depth_take_them(levels, score, normalizer, monkeypatch):
+    monkeypatch.setattr(gattn.Streamed, "expand", None)  # nothing needs the pairs themselves
     torch.manual_seed(0)
-    layer = nn.GraphAttention(5, 4, heads=2, score=score, hop_bias=3, levels=levels).double()
+    options = {"score": score, "hop_bias": 3, "levels": levels, "normalizer": normalizer}
+    layer = nn.GraphAttention(5, 4, heads=2, **options).double()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.normal_()
     x = torch.randn(25, 5, dtype=torch.float64)
-    around = gattn.k_hop(graph(25, 50, 8), 3, 25, streamed=True)
-    found = []
-    for structure in (around, around.expand()):
+    edges, found = graph(25, 50, 8), []
+    around = gattn.k_hop(edges, 3, 25, streamed=True)
+    whole = around.block(0, 25)
+    for structure in (around, whole):
         out = layer(x, structure)
         grads = torch.autograd.grad(
             out.sin().sum(), list(layer.parameters()), allow_unused=True, materialize_grads=True
@@ -241,6 +245,12 @@ def test_layers_of_every_depth_take_them(levels, score):
         found.append([out, *grads])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_layers_can_be_looked_into():
+    around = gattn.k_hop(graph(25, 50, 8), 3, 25, streamed=True)
+    layer = nn.GraphAttention(5, 4, heads=2, hop_bias=3, levels=("node", "hop"))
+    x = torch.randn(25, 5)
     sides = (layer.inspect(x, structure) for structure in (around, around.expand()))
     for one, other in zip(*(side.values() for side in sides), strict=True):
         torch.testing.assert_close(one, other)

@@ -9,15 +9,13 @@ from torch import Tensor
 
 from gattn.forms import Form, Multiplicative
 from gattn.functional import (
-    OPTIONS,
-    SCORES,
+    WEIGHTS,
     attend_form,
     attend_form_with_statistic,
     form_weights,
-    pair_scores,
 )
 from gattn.neighborhood import Neighborhood, Span, Sparse, Streamed
-from gattn.normalizers import Normalizer
+from gattn.normalizers import Normalizer, Softmax
 
 Attended = tuple[Tensor, Tensor]
 """Output `[..., R, H, D]` and statistic `[..., R, H]` of rows."""
@@ -42,16 +40,13 @@ def attended(
 
 def statistic(form: Form, neighborhood: Neighborhood, options: dict[str, Any]) -> Tensor:
     """The statistic of every row, `[..., R, H]`; -inf for those without an unmasked pair."""
-    known = {name: option for name, option in options.items() if name in OPTIONS}
+    known = {name: option for name, option in options.items() if name in WEIGHTS}
     if options["normalizer"].has_statistic:
-        known.pop("pair_value", None)
         return attend_form_with_statistic(form, form.right[..., :0], neighborhood, **known)[1]
-    with torch.no_grad():
-        score = pair_scores(form, neighborhood, **{n: o for n, o in known.items() if n in SCORES})
-        unmasked = (score > float("-inf")).to(score.dtype)
-        shape = (*score.shape[:-2], neighborhood.num_rows, score.shape[-1])
-        count = score.new_zeros(shape).index_add(-2, row_of_pairs(neighborhood), unmasked)
-    return torch.zeros_like(count).masked_fill(count == 0, float("-inf"))
+    with torch.no_grad():  # a softmax finds out whether there is anything to weigh
+        known["normalizer"] = Softmax()
+        lse = attend_form_with_statistic(form, form.right[..., :0], neighborhood, **known)[1]
+    return torch.zeros_like(lse).masked_fill(lse == float("-inf"), float("-inf"))
 
 
 def row_of_pairs(neighborhood: Neighborhood) -> Tensor:
