@@ -1,9 +1,9 @@
 """What breadth costs, before any of it is done: pairs, seconds and bytes, four ways.
 
-    from gattn.cost import advice, predict
+from gattn.cost import advice, predict
 
-    for sentence in advice(predict(edge_index, [1, 2, 3], num_nodes), limit=8e9):
-        print(sentence)
+for sentence in advice(predict(edge_index, [1, 2, 3], num_nodes), limit=8e9):
+    print(sentence)
 """
 
 from gattn.cost.advice import advice as advice
