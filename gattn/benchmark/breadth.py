@@ -195,6 +195,40 @@ def rows(graphs: list[str], hops: list[int], stored: int, rounds: int) -> Iterat
                     yield memory_row(name, num_hops, way, torch.get_num_threads())
 
 
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "build": ("graph", "hops", "pairs", "way", "seconds", "by scipy's"),
+    "attend": ("graph", "hops", "pass", "way", "seconds", "by stored"),
+    "memory": ("graph", "hops", "pairs", "way", "peak", "to build", "forward + backward"),
+}
+
+
+def markdown(found: list[Row], what: str) -> str:
+    """Return the last row of every measurement as a Markdown table.
+
+    Args:
+        found: rows of the file.
+        what: "build", "attend" or "memory".
+    """
+    last = {row["key"]: row for row in found if row["what"] == what}
+    head = _COLUMNS[what]
+    lines = [head, ("---",) * len(head), *(_cells(row) for row in last.values())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    pairs = f"{row['pairs']:,}"
+    if row["what"] == "memory":
+        times = f"{row['build_seconds']:.2f} s", f"{row['seconds']:.2f} s"
+        peak = f"{row['peak_bytes'] / 1e9:.2f} GB"
+        return row["graph"], str(row["hops"]), pairs, row["way"], peak, *times
+    by = "1" if row["ratio"] is None else f"{row['ratio']:.2f}"
+    of = pairs if row["what"] == "build" else row["pass"]
+    if row["ratio"] is not None:
+        by += f" ({row['ratio_low']:.2f}..{row['ratio_high']:.2f})"
+    where = row["graph"], str(row["hops"]), of, row["way"]
+    return *where, f"{row['seconds']:.2f}", by
+
+
 def draw(found: list[Row], path: Path) -> None:
     """Draw peak memory against breadth, a line for each way and graph."""
     import matplotlib as mpl

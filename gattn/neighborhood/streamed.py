@@ -19,6 +19,7 @@ from gattn.neighborhood._tensors import (
     check_budget,
     map_tensors,
     mover,
+    pointers,
 )
 from gattn.neighborhood.sparse import Sparse
 
@@ -149,7 +150,12 @@ class Streamed:
             first: the first target.
             last: one past the last.
             search: of `search()`, to use its memory again.
+
+        Raises:
+            TypeError, ValueError: there are no such targets.
         """
+        _check.integer("first", first, 0, self.num_targets)
+        _check.integer("last", last, first, self.num_targets)
         starts = self.starts[first : last + 1] - self.starts[first]
         col, hop = _room(int(starts[-1]))
         rings = torch.zeros(last - first if self.groups > 1 else 0, self.groups, dtype=torch.int64)
@@ -165,6 +171,9 @@ class Streamed:
         Args:
             first: the first target.
             last: one past the last.
+
+        Raises:
+            TypeError, ValueError: there are no such targets.
         """
         rowptr, col, hop = self.pairs(first, last)
         stored = Sparse.trusted(
@@ -239,19 +248,18 @@ class Streamed:
 def joined(items: list[Streamed]) -> Streamed:
     """The disjoint union of neighbourhoods that agree in everything but their graphs."""
     nodes = torch.tensor([0, *(item.num_targets for item in items)]).cumsum(0)
-    cols = [item.col + int(before) for item, before in zip(items, nodes, strict=False)]
+    _check.integer("num_nodes", int(nodes[-1]), 0, 2**31 - 1)
+    cols = [item.col + int(before) for item, before in zip(items, nodes[:-1], strict=True)]
     return _changed(
         items[0],
         rowptr=_joined_pointers([item.rowptr for item in items]),
-        col=torch.cat([col.int() for col in cols]),
+        col=torch.cat(cols),
         starts=_joined_pointers([item.starts for item in items]),
     )
 
 
 def _joined_pointers(items: list[Tensor]) -> Tensor:
-    return torch.cat([torch.zeros(1, dtype=torch.int64), *(item.diff() for item in items)]).cumsum(
-        0
-    )
+    return pointers(torch.cat([item.diff() for item in items]))
 
 
 def _changed(streamed: Streamed, **changes: Any) -> Streamed:
@@ -269,14 +277,15 @@ def _room(count: int) -> tuple[Tensor, Tensor]:
 
 def _written(pairs: Streamed) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Sources and distances of all pairs, by row, hop and source; and the transpose."""
-    from gattn._numba import order
-
     col, hop = _room(pairs.num_pairs)
-    row, far = _room(pairs.num_pairs)
-    search, backwards, starts = pairs.search(), _reversed(pairs), pairs.starts.numpy()
+    search, starts = pairs.search(), pairs.starts.numpy()
     if isinstance(search, BooleanSearch):
         search.fill(0, *_arrays(pairs.starts, col, hop, torch.zeros(0, 1, dtype=torch.int64)))
         return col, hop, compressed_columns(pairs.starts, col, pairs.num_sources)
+    from gattn._numba import order
+
+    row, far = _room(pairs.num_pairs)
+    backwards = _reversed(pairs)
     if backwards is None:
         columns = starts
         search.fill_ascending(columns, *_arrays(col, hop, row, far))
@@ -288,7 +297,7 @@ def _written(pairs: Streamed) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Ten
     return col, hop, (torch.from_numpy(columns), row, torch.from_numpy(perm))
 
 
-def _reversed(pairs: Streamed) -> Search | None:
+def _reversed(pairs: Streamed) -> Any:
     """Searches against the edges, which find the rows of a source; `None` where they are the same.
 
     Twice transposed, edges are sorted: that shows whether the graph is symmetric.
@@ -298,8 +307,7 @@ def _reversed(pairs: Streamed) -> Search | None:
     back = compressed_columns(*there[:2], count)
     if all(torch.equal(*sides) for sides in zip(there[:2], back[:2], strict=True)):
         return None
-    found = pairs.searcher(*there[:2])
-    return None if isinstance(found, BooleanSearch) else found
+    return pairs.searcher(*there[:2])
 
 
 def _arrays(*tensors: Tensor) -> tuple[Any, ...]:

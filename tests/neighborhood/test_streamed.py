@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -165,6 +167,33 @@ def test_bad_fields_are_named(change, error, message):
     }
     with pytest.raises(error, match=message):
         Streamed(**(good | change))
+
+
+@pytest.mark.parametrize("borders", [(-1, 3), (3, 31), (5, 4), (31, 31)])
+def test_targets_that_are_not_there_are_refused(borders):
+    found = gattn.k_hop(RING, 2, 30, streamed=True)
+    with pytest.raises(ValueError, match=r"(first|last): found -?\d+, expected an int in"):
+        found.block(*borders)
+    assert found.block(30, 30).num_targets == 0
+
+
+def test_nothing_of_numba_is_imported_without_it():
+    code = """
+import sys
+sys.modules["numba"] = None
+import torch, gattn, warnings
+warnings.simplefilter("ignore")
+edges = torch.tensor([[0, 1, 2], [1, 2, 3]])
+found = gattn.k_hop(edges, 2, 4)
+assert found.num_pairs == 9, found
+streamed = gattn.k_hop(edges, 2, 4, streamed=True)
+x = torch.randn(4, 1, 2, requires_grad=True)
+out = gattn.attend(x, x, x, streamed)
+torch.testing.assert_close(out, gattn.attend(x, x, x, found))
+out.sum().backward()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_streamed_must_be_a_switch():
