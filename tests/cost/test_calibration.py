@@ -50,3 +50,15 @@ def test_seconds_of_this_machine() -> None:
     assert set(rates) == {1, 2}
     assert rates[2].stored.base > 0 and rates[2].stored.each > 0
     assert 0 < one_hop.weights.each < 1e-4 and 0 < one_hop.round.each < 1e-4
+
+
+def test_rates_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gattn.neighborhood import streamed
+    from gattn.ops import cpu
+
+    monkeypatch.setattr(cpu, "_MISSING", "there is none")
+    monkeypatch.setattr(streamed, "missing", lambda: "there is none")
+    found = estimate(GRAPH.edge_index, 2, 500)
+    rates, one_hop = calibrate(ROWS, found, [2], Sizes(2, 4), 0)
+    assert rates[2].streamed.each > 0
+    assert one_hop.round.base > 0
