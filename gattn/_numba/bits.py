@@ -24,7 +24,7 @@ def bit_sets(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @intrinsic
-def _lowest(context: Any, word: Any) -> Any:
+def lowest(context: Any, word: Any) -> Any:
     """The place of the lowest bit of a word that is not zero."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -49,12 +49,12 @@ def take_all(bits, out, place):
         filled = summary[top]
         summary[top] = 0
         while filled != U(0):
-            word = (top << U(6)) + _lowest(filled)
+            word = (top << U(6)) + lowest(filled)
             filled &= filled - U(1)
             left = words[word]
             words[word] = 0
             while left != U(0):
-                out[place] = (word << U(6)) + _lowest(left)
+                out[place] = (word << U(6)) + lowest(left)
                 left &= left - U(1)
                 place += U(1)
     return place

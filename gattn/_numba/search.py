@@ -15,11 +15,16 @@ import numpy as np
 from gattn._numba import pool
 from gattn._numba.bits import bit_sets, put, take_all
 from gattn._numba.compile import kernel, piece
+from gattn._numba.together import MOST, count_together, fill_together
 
 U = np.uint64
 
 # Pairs below which a second thread costs more than it brings.
 _SERIAL = 1 << 14
+
+# The part of the graph from which on many searches at once are faster, and how many they must be.
+_WIDE = 0.1
+_MANY = 256
 
 
 class Search:
@@ -39,6 +44,7 @@ class Search:
         self.graph = rowptr, col, kept, unreached
         self.num_nodes = len(rowptr) - 1
         self._free: list[tuple[Any, ...]] = []
+        self._free_words: list[tuple[Any, ...]] = []
 
     def count(self, rows: np.ndarray, by_hop: bool = False) -> np.ndarray:
         """Pairs of some rows, `[R]` int64; or `[R, K + 2]`, those of every distance.
@@ -48,7 +54,11 @@ class Search:
             by_hop: whether to count the distances apart.
         """
         counts = np.zeros((len(rows), len(self.graph[2]) + 1 if by_hop else 1), np.int64)
-        self._run(_count, len(rows), len(rows) * len(self.graph[1]) >= _SERIAL, rows, counts)
+        parallel = len(rows) * len(self.graph[1]) >= _SERIAL
+        if self._are_wide(rows):
+            self._run_together(count_together, parallel, rows, counts)
+        else:
+            self._run(_count, len(rows), parallel, rows, counts)
         return counts if by_hop else counts[:, 0]
 
     def fill(
@@ -63,9 +73,13 @@ class Search:
             hop: uint8, the distances.
             rings: `[R, groups]` int64: how many pairs of every distance there are, or of no size.
         """
-        parallel, nothing = int(starts[-1]) >= _SERIAL, (col[:0], hop[:0])
-        args = first, starts, col, hop, rings, False, *nothing
-        self._run(_fill, len(starts) - 1, parallel, *args)
+        parallel, rows = int(starts[-1]) >= _SERIAL, len(starts) - 1
+        if self._is_wide(int(starts[-1]), rows):
+            numbers = np.arange(first, first + rows)
+            self._run_together(fill_together, parallel, numbers, starts, col, hop, rings)
+        else:
+            args = first, starts, col, hop, rings, False, col[:0], hop[:0]
+            self._run(_fill, rows, parallel, *args)
 
     def fill_ascending(
         self, starts: np.ndarray, col: np.ndarray, hop: np.ndarray, row: np.ndarray, far: np.ndarray
@@ -101,6 +115,41 @@ class Search:
                 self._free.append(scratch)
 
         pool.run(search, range(count), parallel)
+
+    def _are_wide(self, rows: np.ndarray) -> bool:
+        """Whether the balls of some of the rows cover much of the graph."""
+        if len(rows) < _MANY or self.num_nodes < _MANY:
+            return False
+        some = rows[:: max(1, len(rows) // 16)][:16]
+        counts = np.zeros((len(some), 1), np.int64)
+        self._run(_count, len(some), False, some, counts)
+        return self._is_wide(int(counts.sum()), len(some))
+
+    def _is_wide(self, pairs: int, rows: int) -> bool:
+        """Whether so many pairs of so many rows are worth searching for together."""
+        return rows >= 2 and pairs > _WIDE * rows * self.num_nodes
+
+    def _run_together(
+        self, function: Callable[..., Any], parallel: bool, rows: np.ndarray, *args: Any
+    ) -> None:
+        """Run searches in groups, of which every thread has one at least."""
+        size = max(1, min(MOST, -(-len(rows) // pool.num_threads())))
+
+        def search(first: int, last: int) -> None:
+            words = self._words()
+            try:
+                function(first, last, *self.graph, words, rows, size, *args)
+            finally:
+                self._free_words.append(words)
+
+        pool.run(search, range(-(-len(rows) // size)), parallel)
+
+    def _words(self) -> tuple[Any, ...]:
+        """Three bits for each node and search, for a thread."""
+        try:
+            return self._free_words.pop()
+        except IndexError:
+            return tuple(np.empty((3, self.num_nodes), np.uint64))
 
     def _scratch(self) -> tuple[Any, ...]:
         """Marks, a queue and a set for a thread; to pop from a list and to append is atomic."""

@@ -1,5 +1,7 @@
 """Searches, compiled and by matrices: the same pairs, whatever the order that is asked for."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gattn._numba import order
+from gattn._numba import search as module
 from gattn._numba.search import Search
 from gattn._numba.sort import compressed_columns, compressed_rows
 from gattn.neighborhood._boolean import BooleanSearch
+
+
+@contextlib.contextmanager
+def together(switch):
+    """Search around many nodes at once always, or never."""
+    before = module._WIDE, module._MANY
+    module._WIDE, module._MANY = (-1, 1) if switch else (2, 1)
+    try:
+        yield
+    finally:
+        module._WIDE, module._MANY = before
 
 
 def graph_of(source, target, count):
@@ -47,13 +61,15 @@ def written(search, count, *, ascending):
 
 
 @settings(max_examples=150, deadline=None)
-@given(searches())
-def test_both_kinds_find_the_same(graph):
+@given(searches(), st.booleans())
+def test_both_kinds_find_the_same(graph, at_once):
     count = len(graph[0]) - 1
     slow, rows = BooleanSearch(*graph), np.arange(count)
     counts = slow.count(rows, by_hop=True)
     fast = Search(*graph)
-    assert (fast.count(rows, by_hop=True) == counts).all()
+    with together(at_once):
+        assert (fast.count(rows, by_hop=True) == counts).all()
+        assert (fast.count(rows) == counts.sum(1)).all()
     starts, col, hop = written(fast, count, ascending=True)
     expected = np.empty_like(col), np.empty_like(hop)
     rings = np.zeros((count, counts.shape[1]), np.int64)
@@ -61,12 +77,13 @@ def test_both_kinds_find_the_same(graph):
     assert (col == expected[0]).all() and (hop == expected[1]).all() and (rings == counts).all()
 
 
-@settings(max_examples=60, deadline=None)
-@given(searches())
-def test_as_found_is_sorted_by_distance_alone(graph):
+@settings(max_examples=100, deadline=None)
+@given(searches(), st.booleans())
+def test_as_found_is_sorted_by_distance_alone(graph, at_once):
     count, search = len(graph[0]) - 1, Search(*graph)
     starts, col, hop = written(search, count, ascending=True)
-    again, found, distance = written(search, count, ascending=False)
+    with together(at_once):
+        again, found, distance = written(search, count, ascending=False)
     assert (starts == again).all() and (hop == distance).all()
     row = np.repeat(np.arange(count), np.diff(starts))
     order_of_found = np.lexsort((found, distance, row))
@@ -108,7 +125,8 @@ def test_sets_of_bits_at_the_borders_of_words(count):
     assert hop.tolist() == [0] + [1] * (count - 1)
 
 
-def test_threads_do_not_matter():
+@pytest.mark.parametrize("at_once", [True, False])
+def test_threads_do_not_matter(at_once):
     rng = np.random.default_rng(0)
     source, target = rng.integers(0, 3000, (2, 20_000))
     rowptr, col = graph_of(source, target, 3000)
@@ -117,9 +135,9 @@ def test_threads_do_not_matter():
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(
-                written(Search(rowptr, col, np.ones(4, bool), False), 3000, ascending=False)
-            )
+            search = Search(rowptr, col, np.ones(4, bool), False)
+            with together(at_once):
+                found.append(written(search, 3000, ascending=False))
     finally:
         torch.set_num_threads(before)
     assert all((one == other).all() for one, other in zip(*found, strict=True))
