@@ -1,12 +1,11 @@
 """What a pair costs on this machine: measured on a sample of the graph itself, in a few seconds.
 
 Nothing is kept on disk. What a pair costs depends on the graph, on whether `[N, H, C]` fits in a
-cache and on what else the machine does now, so numbers of another day or graph would mislead.
+cache and on what else uses it now, so numbers of another day or graph would mislead.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gattn.cost import clock
 from gattn.cost.sample import Sample, draw, transposing
 from gattn.forms import Multiplicative
 from gattn.functional import attend, attention_weights
@@ -194,10 +194,10 @@ def _timed(forward: Callable[[], Tensor], leaves: tuple[Tensor, ...]) -> float:
     """The least seconds of a few steps; the first, which compiles and touches memory, is none."""
 
     def step() -> float:
-        begin = time.perf_counter()
+        begin = clock.now()
         out = forward()
         torch.autograd.grad(out, leaves, out.detach())
-        return time.perf_counter() - begin
+        return clock.now() - begin
 
     step()
     taken = [step(), step()]

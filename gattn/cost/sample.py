@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,11 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gattn.cost import clock
 from gattn.neighborhood import Sparse, Streamed
 from gattn.neighborhood.sparse import transposed
 
-# Runs of rows that a sample is made of: several, since a graph is not alike everywhere.
+# Runs of rows that a sample is made of: several, since a graph is not alike everywhere, but each
+# has rows enough to be searched around together, as they are in a block.
 _RUNS = 4
+_ROWS_OF_RUN = 64
 # Pairs that a row has at least when the balls of a few targets are dealt out to many.
 _SHORTEST = 32
 
@@ -91,7 +93,7 @@ def draw(
         rng: what draws.
     """
     count = len(rowptr) - 1
-    runs = 1 if num_rows >= count else min(_RUNS, num_rows)
+    runs = 1 if num_rows >= count else min(_RUNS, -(-num_rows // _ROWS_OF_RUN))
     each = min(count, -(-num_rows // max(runs, 1)))
     starts = rng.integers(0, count - each + 1, runs).tolist()
     parts = [_run(rowptr, col, num_hops, first, each, most // runs) for first in starts]
@@ -117,24 +119,24 @@ def _run(
         starts=torch.zeros_like(rowptr),
     )
     search = around.search()
-    begin = time.perf_counter()
+    begin = clock.now()
     counts = search.count(np.arange(first, first + rows))
-    middle = time.perf_counter()
+    middle = clock.now()
     kept = max(1, int(np.searchsorted(counts.cumsum(), most, side="right")))
     counts = torch.from_numpy(counts)
     around.starts[first + 1 : first + rows + 1] = counts.cumsum(0)
-    found = time.perf_counter()
+    found = clock.now()
     _, sources, _ = around.pairs(first, first + kept, search)
     return (
         counts[:kept],
         sources,
         (middle - begin) * float(counts[:kept].sum() / counts.sum()),
-        time.perf_counter() - found,
+        clock.now() - found,
     )
 
 
 def transposing(around: Sparse) -> float:
     """Seconds that the transpose of some pairs takes."""
-    begin = time.perf_counter()
+    begin = clock.now()
     transposed(around)
-    return time.perf_counter() - begin
+    return clock.now() - begin

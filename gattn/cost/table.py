@@ -68,9 +68,10 @@ def _legend(costs: Costs, limit: float | None) -> str:
     free = "" if limit is None else f"; {size(limit)} are free, ! = more than {SHARE:.0%} of it"
     plural = "" if costs.threads == 1 else "s"
     return (
-        f"Seconds and peak memory of one layer, forward and backward, {costs.heads} heads of "
-        f"{costs.channels} channels in float32, {costs.threads} thread{plural}{free}. stored: the "
-        "pairs are kept; streamed: found again in every step; diffusion: one hop of attention and "
+        "Seconds (of the processor, with one thread) and peak memory of one layer, forward and "
+        f"backward, {costs.heads} heads of {costs.channels} channels in float32, {costs.threads} "
+        f"thread{plural}{free}. stored: the pairs are kept; streamed: found "
+        "again in every step; diffusion: one hop of attention and "
         f"as many rounds as hops; sampled: {costs.fan_out} edges for each node and hop, batches of "
         f"{costs.batch_size:,} seeds, all nodes once, sampling itself not counted."
     )

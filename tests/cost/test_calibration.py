@@ -45,8 +45,9 @@ def test_a_linear_machine_is_found_out(most: int, seconds, monkeypatch) -> None:
 
 
 def test_seconds_of_this_machine() -> None:
-    found = estimate(GRAPH.edge_index, 2, 500)
-    rates, one_hop = calibrate(ROWS, found, [1, 2], Sizes(4, 64), 0)
+    dense = power_law(500, 40_000, 0.4, seed=0).edge_index
+    rows = tuple(map(torch.from_numpy, by_target(dense, 500)))
+    rates, one_hop = calibrate(rows, estimate(dense, 2, 500), [1, 2], Sizes(4, 64), 0)
     assert set(rates) == {1, 2}
     assert rates[2].stored.base > 0 and rates[2].stored.each > 0
     assert 0 < one_hop.weights.each < 1e-4 and 0 < one_hop.round.each < 1e-4

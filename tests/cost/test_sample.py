@@ -45,10 +45,11 @@ def test_some_rows_are_balls_of_the_graph() -> None:
 
 
 def test_a_run_stops_at_the_most_pairs_but_has_a_row() -> None:
-    few = draw(*ROWS, 2, 40, 200, rng())
-    assert 4 <= len(few.rowptr) - 1 < 40
-    one_each = draw(*ROWS, 2, 40, 1, rng())
+    few = draw(*ROWS, 2, 256, 800, rng())
+    assert 4 <= len(few.rowptr) - 1 < 256
+    one_each = draw(*ROWS, 2, 256, 1, rng())
     assert len(one_each.rowptr) - 1 == 4
+    assert len(draw(*ROWS, 2, 40, 1, rng()).rowptr) - 1 == 1
 
 
 def test_dealt_out_the_pairs_are_the_same_and_the_targets_are_not() -> None:
