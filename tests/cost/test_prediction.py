@@ -1,14 +1,13 @@
 """Predicted costs: what they hold, how they scale, and how near they are."""
 
 import dataclasses
-import time
 
 import pytest
 import torch
 
 import gattn
 from gattn.benchmark.graphs import power_law
-from gattn.cost import WAYS, Costs, calibration, predict
+from gattn.cost import WAYS, Costs, calibration, clock, predict
 from gattn.cost.calibration import Line
 from gattn.cost.prediction import _batch
 
@@ -26,10 +25,10 @@ def measured(around, **more) -> float:
     leaves = [torch.randn(2000, 2, 16, generator=generator).requires_grad_() for _ in range(3)]
     taken = []
     for _ in range(4):
-        begin = time.perf_counter()
+        begin = clock.now()
         out = gattn.attend(*leaves, around)
         torch.autograd.grad(out, leaves, out.detach())
-        taken.append(time.perf_counter() - begin)
+        taken.append(clock.now() - begin)
     return min(taken[1:])
 
 
@@ -63,7 +62,7 @@ def test_seconds_are_near_those_of_a_step(streamed: bool, small_samples: None) -
     way = "streamed" if streamed else "stored"
     around = gattn.k_hop(GRAPH.edge_index, 3, 2000, streamed=streamed)
     ratios = []
-    for _ in range(5):  # the machine may be busy with other work now and then
+    for _ in range(5):  # a busy machine has less cache now and then
         (breadth,) = predicted(breadths=[3]).breadths
         ratios.append(breadth.ways[way].seconds / measured(around))
         if 0.5 < ratios[-1] < 2:
