@@ -2,7 +2,8 @@
 
 The loop knows no layer: it calls `model(task.x, structure)`, whatever the structure is (an
 edge_index, a Neighborhood), and expects logits `[N, K]`. It minimises the cross entropy of the
-training nodes, and reports the test metrics of the epoch with the best validation metric; of equal
+training nodes, plus what the modules of the model charge: `penalty()` of each that has one, such as
+a learned span. It reports the test metrics of the epoch with the best validation metric; of equal
 epochs the earliest counts.
 """
 
@@ -221,7 +222,7 @@ class _Run:
         self.optimizer.zero_grad()
         logits = self.model(self.task.x, self.structure)
         loss = _checked_loss(logits[self.train], self.task.y[self.train], number)
-        loss.backward()
+        (loss + _penalty(self.model)).backward()
         self.optimizer.step()
         return loss.detach()
 
@@ -316,6 +317,15 @@ def _checked_loss(logits: Tensor, y: Tensor, epoch: int) -> Tensor:
             "(a smaller lr may help)"
         )
     return loss
+
+
+def _penalty(model: nn.Module) -> Tensor | float:
+    """What the modules of a model charge, those in its depths included."""
+    total: Any = 0.0
+    for module in model.modules():
+        charge = getattr(module, "penalty", None)
+        total = total + charge() if callable(charge) else total
+    return total
 
 
 def _now(device: torch.device) -> float:

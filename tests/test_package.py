@@ -56,8 +56,10 @@ def test_the_first_call_loads_numba_and_not_before() -> None:
     assert {"numba", "llvmlite"} <= _loaded_by(f"{around}; {call}")
 
 
-def test_layers_and_transforms_do_not_load_numba() -> None:
-    added = _loaded_by("import gattn.nn, gattn.transforms") - _loaded_by("import torch_geometric")
+def test_layers_transforms_and_loaders_do_not_load_numba() -> None:
+    added = _loaded_by("import gattn.nn, gattn.transforms, gattn.loader") - _loaded_by(
+        "import torch_geometric"
+    )
     assert added & {"numba", "llvmlite"} == set()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gattn.benchmark.profile import markdown as profile_table
+from gattn.benchmark.sampling import markdown as sampling_table
 from gattn.benchmark.table import markdown as bench_table
 from gattn.compare import read_rows
 from gattn.compare.known import page as known_page
@@ -76,6 +77,23 @@ def test_the_table_of_costs():
     assert {(row["breadth"], row["depth"]) for row in rows} == {
         (breadth, depth) for breadth in (1, 2, 3) for depth in (1, 2, 3, 4)
     }
+
+
+def test_the_table_of_sampling():
+    page = (RESULTS / "sampling.md").read_text()
+    rows = read_rows(RESULTS / "sampling" / "sampling.jsonl")
+    assert sampling_table(rows) in page
+    ours = [row for row in rows if row["provider"] == "gattn"]
+    assert {(row["graph"], *row["fan_out"], row["threads"]) for row in ours} == {
+        (graph, *fan_out, threads)
+        for graph in ("50k", "10m")
+        for fan_out in ((10, 10), (15, 10, 5))
+        for threads in (1, 2)
+    }
+    assert all(row["status"] == "ok" and not row["commit"].endswith("+") for row in ours)
+    large = [row for row in ours if row["graph"] == "10m"]
+    assert all(row["num_nodes"] == 10**7 and row["num_edges"] == 2 * 10**8 for row in large)
+    assert max(row["resident_bytes"] for row in large) < 12e9
 
 
 def test_the_table_of_sequences():

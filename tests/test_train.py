@@ -277,3 +277,46 @@ def test_training_imports_no_layer():
         " & set(sys.modules); assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Priced(nn.Module):
+    """A number that the loss does not see, and what it costs."""
+
+    def __init__(self, price):
+        super().__init__()
+        self.size, self.price = nn.Parameter(torch.ones(())), price
+
+    def penalty(self):
+        return self.price * self.size
+
+
+def test_modules_charge_what_they_cost(task):
+    """Wherever they are in the model; the loss that is reported is without it."""
+    losses = []
+    for price in (0.0, 0.5):
+        seed_everything(0)
+        model = Model()
+        model.second = nn.Sequential(model.second, nn.Identity())
+        model.second[1].inner = Priced(price)
+        settings = replace(SETTINGS, epochs=3, weight_decay=0.0, optimizer="adam")
+        result = fit(model, task, torch.eye(60), settings=settings)
+        losses.append([epoch.loss for epoch in result.history])
+        moved = model.second[1].inner.size.item() < 1
+        assert moved == (price > 0)
+    assert losses[0] == losses[1]
+
+
+def test_a_penalty_is_added_to_the_loss(task):
+    """Weight decay by hand is weight decay."""
+
+    class Decayed(Model):
+        def penalty(self):
+            return sum(0.5 * 0.1 * p.square().sum() for p in self.parameters())
+
+    found = []
+    for kind, decay in ((Decayed, 0.0), (Model, 0.1)):
+        seed_everything(0)
+        model = kind()
+        fit(model, task, torch.eye(60), settings=replace(SETTINGS, weight_decay=decay))
+        found.append(model.state_dict())
+    torch.testing.assert_close(*found)

@@ -59,7 +59,8 @@ class Model:
     """One model of a study.
 
     Args:
-        build: makes the module from a trial, the number of features and the number of classes.
+        build: makes the module from a trial, the number of features and the number of classes;
+            those of `GraphAttention` take further arguments of it.
         structure: makes the pairs that the module is called with from a task and a breadth.
         depths: the depths that it can have.
         recipe: its usual settings, fields of a `Trial`.
@@ -67,7 +68,7 @@ class Model:
         fixed: those of the settings that cannot be changed.
     """
 
-    build: Callable[[Trial, int, int], nn.Module]
+    build: Callable[..., nn.Module]
     structure: Callable[[Task, int], Tensor | gattn.Sparse | gattn.Streamed]
     depths: tuple[int, ...]
     recipe: Mapping[str, Setting]
@@ -160,7 +161,7 @@ class OneLayer(nn.Module):
         return self.lin_out(self.attention(x, neighborhood, clusters=clusters))
 
 
-def _attention(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+def _attention(trial: Trial, in_channels: int, out_channels: int, **more: Any) -> nn.Module:
     model = gattn_nn.AttentionGNN(
         in_channels,
         trial.hidden,
@@ -170,14 +171,17 @@ def _attention(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
         dropout=trial.dropout,
         hop_bias=trial.breadth,
         **_parts(trial),
+        **more,
     )
     return Surrounded(model) if needs_clusters(trial.depth) else model
 
 
-def _layer(hop_bias: bool, trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+def _layer(
+    hop_bias: bool, trial: Trial, in_channels: int, out_channels: int, **more: Any
+) -> nn.Module:
     bias = trial.breadth if hop_bias else None
     sizes = (in_channels, trial.hidden, out_channels, trial.heads, trial.dropout)
-    model = OneLayer(*sizes, hop_bias=bias, **_parts(trial))
+    model = OneLayer(*sizes, hop_bias=bias, **_parts(trial), **more)
     return Surrounded(model) if needs_clusters(trial.depth) else model
 
 

@@ -3,9 +3,10 @@
 Published files are looked for under `root`, in PyG's layout (`root/Cora/raw/ind.cora.x`), and
 downloaded there when they are missing. Files that are there are only read, so `root` may be
 read-only. `karate` comes with PyG and needs no file, nor do the generated tasks, whose answer is
-known: `minesweeper`, `shell-majority`, `dictionary-lookup`, `tree-neighbors-match`,
-`keyed-shell-lookup`, `max-retrieval`, `inner-lookup` and `cluster-lookup`. The folder `datasets/`
-of the repository has a card for every name: source, licence, checksum, sizes, splits or recipe.
+known: `minesweeper`, `shell-majority`, `far-heterophily`, `dictionary-lookup`,
+`tree-neighbors-match`, `keyed-shell-lookup`, `max-retrieval`, `inner-lookup` and `cluster-lookup`.
+The folder `datasets/` of the repository has a card for every name: source, licence, checksum,
+sizes, splits or recipe.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gattn.data.karate import karate
 from gattn.data.lookup import attainable_accuracy as attainable_accuracy
 from gattn.data.lookup import inner_lookup, keyed_shell_lookup
 from gattn.data.planetoid import planetoid
-from gattn.data.synthetic import minesweeper, shell_majority
+from gattn.data.synthetic import far_heterophily, minesweeper, shell_majority
 from gattn.data.task import Task as Task
 from gattn.data.trees import tree_neighbors_match
 
@@ -58,6 +59,7 @@ _WITHOUT_FILES: dict[str, Callable[..., Task]] = {
     "karate": karate,
     "minesweeper": minesweeper,
     "shell-majority": shell_majority,
+    "far-heterophily": far_heterophily,
     "dictionary-lookup": dictionary_lookup,
     "tree-neighbors-match": tree_neighbors_match,
     "keyed-shell-lookup": keyed_shell_lookup,

@@ -100,6 +100,58 @@ def shell_majority(
     return Task("shell-majority", x, edge_index, y, train, val, test, "accuracy", num_tokens)
 
 
+def far_heterophily(
+    num_nodes: int = 2000,
+    near: int = 1,
+    far: int = 2,
+    num_tokens: int = 4,
+    *,
+    degree: int = 4,
+    seed: int = 0,
+    num_splits: int = 10,
+) -> Task:
+    """Tells the token that is most in excess near each node, compared with farther away.
+
+    Of every token the share among the nodes at exactly `far` hops is taken from the share among
+    those at exactly `near` hops; the label is the token with the largest difference. So a token
+    counts for itself in one shell and against itself in the other. Tokens are drawn uniformly and
+    independently, and are the (one-hot) features. Ties go to the smallest token. Splits are
+    50/25/25 within each class.
+
+    Args:
+        num_nodes: N.
+        near: the distance that counts for a token; every node must have a node there.
+        far: the distance that counts against it, likewise.
+        num_tokens: the number of tokens, which are the classes too.
+        degree: neighbours of every node.
+        seed: of graph, tokens and splits.
+        num_splits: the number of splits.
+
+    Raises:
+        TypeError: if a number is no integer.
+        ValueError: if a number is too small, the graph does not exist, a node has no node at one of
+            the distances, or the two are equal.
+    """
+    at_least("num_nodes", num_nodes, 3)
+    at_least("near", near, 0)
+    at_least("far", far, 0)
+    at_least("num_tokens", num_tokens, 2)
+    at_least("degree", degree, 2)
+    at_least("seed", seed, 0)
+    at_least("num_splits", num_splits, 1)
+    if near == far:
+        raise ValueError(f"far: found {far}, expected another distance than near = {near}")
+    rng = np.random.default_rng(seed)
+    edge_index = random_regular(num_nodes, degree, seed)
+    token = torch.from_numpy(rng.integers(num_tokens, size=num_nodes))
+    x = torch.nn.functional.one_hot(token, num_tokens).float()
+    pro, con = (_shell_counts(x, edge_index, hops) for hops in (near, far))
+    # The difference of the shares, times both sizes: whole numbers, so that ties are ties.
+    y = (pro * con.sum(1, keepdim=True) - con * pro.sum(1, keepdim=True)).argmax(dim=1)
+    train, val, test = stratified_masks(y, HALVES, num_splits, rng)
+    return Task("far-heterophily", x, edge_index, y, train, val, test, "accuracy", num_tokens)
+
+
 def _chosen(rng: np.random.Generator, num_nodes: int, number: int) -> Tensor:
     """`[N]` bool with exactly `number` true, at random."""
     chosen = torch.zeros(num_nodes, dtype=torch.bool)

@@ -5,6 +5,7 @@ from gattn.nn.balance import DepthBreadth as DepthBreadth
 from gattn.nn.conv import GATConv as GATConv
 from gattn.nn.conv import GATv2Conv as GATv2Conv
 from gattn.nn.conv import TransformerConv as TransformerConv
+from gattn.nn.learned_span import LearnedSpan as LearnedSpan
 from gattn.nn.levels import DEPTHS as DEPTHS
 from gattn.nn.levels import LEVELS as LEVELS
 from gattn.nn.levels import ClusterLevel as ClusterLevel
@@ -31,6 +32,7 @@ __all__ = [
     "GraphAttention",
     "HopLevel",
     "LayerAttention",
+    "LearnedSpan",
     "Rotary",
     "SequenceAttention",
     "TransformerConv",

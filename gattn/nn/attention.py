@@ -14,10 +14,12 @@ from gattn import _check
 from gattn.forms import Form, Multiplicative
 from gattn.functional import attend_form, form_weights
 from gattn.neighborhood import Clusters, Neighborhood
+from gattn.nn.arguments import built_score, check_features, checked_normalizer
+from gattn.nn.learned_span import LearnedSpan, built_span
 from gattn.nn.levels import ClusterLevel, FeatureLevel, HopLevel, checked_levels
 from gattn.nn.levels.parts import Attended, attended, row_of_pairs
 from gattn.nn.structure import as_neighborhood
-from gattn.normalizers import Normalizer, Softmax
+from gattn.normalizers import Normalizer
 from gattn.ops.dispatch import BACKENDS
 from gattn.scores import ScaledDot, Score
 
@@ -51,6 +53,9 @@ class GraphAttention(nn.Module):
         normalizer: scores of a row to weights of a row.
         hop_bias: K: learn a bias for each head and hop `0 .. K`, zero at the start; farther hops
             share the last. `None` = no hop bias.
+        span: "learned" = every head learns how far it looks, up to K hops (`LearnedSpan`).
+        span_ramp: of the learned span: hops over which it fades out.
+        span_price: of the learned span: what a hop costs; `gattn.train.fit` adds it to the loss.
         levels: the nested levels of attention, some of `("feature", "node", "hop", "cluster")`, in
             this order; `gattn.nn.levels` says what each of them does. "hop" needs `hop_bias`,
             "cluster" the argument `clusters` of the call. With neither "node" nor "hop" no pair is
@@ -58,6 +63,8 @@ class GraphAttention(nn.Module):
         concat: concatenate the heads, to H * C channels; otherwise average them, to C.
         share_key_value: let the value be the key, as GAT and GATv2 have it.
         per_channel: of the level "hop": weigh the rings for each channel instead of each head.
+        hop_mixing: of the level "hop": "softmax", "gate" or "signed", as `HopLevel` has them. The
+            last two have a bias of their own for each ring, in the place of the hop bias.
         feature_tokens: of the level "feature": tokens of a node.
         edge_dim: F, features of a pair, which then enter score and value, projected for each.
         dropout: probability to drop a weight in training.
@@ -77,10 +84,14 @@ class GraphAttention(nn.Module):
         score: Score | type[Score] = ScaledDot,
         normalizer: Normalizer | None = None,
         hop_bias: int | None = None,
+        span: str | None = None,
+        span_ramp: float = 1.0,
+        span_price: float = 0.0,
         levels: Sequence[str] = ("node",),
         concat: bool = True,
         share_key_value: bool = False,
         per_channel: bool = False,
+        hop_mixing: str = "softmax",
         feature_tokens: int = 4,
         edge_dim: int | None = None,
         dropout: float = 0.0,
@@ -101,7 +112,13 @@ class GraphAttention(nn.Module):
         self.score = built_score(score, heads, out_channels)
         self._build_projections(share_key_value)
         self._build_edges(edge_dim)
-        self._build_levels(hop_bias, per_channel, feature_tokens)
+        self._build_levels(hop_bias, per_channel, hop_mixing, feature_tokens)
+        settings = {"ramp": span_ramp, "price": span_price}
+        self.span = built_span(span, hop_bias, self.heads, self.normalizer, **settings)
+        if span is not None and hop_mixing != "softmax":
+            raise ValueError(f"span: found 'learned' with {hop_mixing!r} rings, expected 'softmax'")
+        if span is not None and not self._has_pairs:
+            raise ValueError(f"span: found 'learned' with {self.levels}, which attend to no pairs")
         width = heads * out_channels if concat else out_channels
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
@@ -135,18 +152,23 @@ class GraphAttention(nn.Module):
         glorot(self.edge_key)
         glorot(self.edge_value)
 
-    def _build_levels(self, hop_bias: int | None, per_channel: bool, tokens: int) -> None:
+    def _build_levels(
+        self, hop_bias: int | None, per_channel: bool, mixing: str, tokens: int
+    ) -> None:
         if "hop" in self.levels and hop_bias is None:
             raise ValueError("hop_bias: found None, expected a number of hops for the level 'hop'")
         if per_channel and "hop" not in self.levels:
             raise ValueError("per_channel: found True, expected the level 'hop' with it")
+        if mixing != "softmax" and "hop" not in self.levels:
+            raise ValueError(f"hop_mixing: found {mixing!r}, expected the level 'hop' with it")
         given, size = self.in_channels, (self.heads, self.out_channels)
         self.hop_bias = self.hop_level = self.feature_level = self.cluster_level = None
         if hop_bias is not None:
             _check.integer("hop_bias", hop_bias, 0)
+        if hop_bias is not None and mixing == "softmax":
             self.hop_bias = nn.Parameter(torch.zeros(hop_bias + 1, self.heads))
         if "hop" in self.levels and hop_bias is not None:
-            self.hop_level = HopLevel(*size, hop_bias, per_channel)
+            self.hop_level = HopLevel(*size, hop_bias, per_channel, mixing)
         if "feature" in self.levels:
             source = given[1] if isinstance(given, tuple) else given
             share = self.lin_value is None
@@ -255,7 +277,8 @@ class GraphAttention(nn.Module):
             "node" `[E, H]`, of a pair in its row, or in its ring; "hop" `[N, K + 1, H]`, of the
             rings (`[N, K + 1, H, C]` with `per_channel`), and "pair_ring" `[E, H]`, the same for
             each pair; "pool" `[M, H]`, of a node in its cluster; "cluster", of the pairs of
-            `clusters.look`; "share" `[N, 2, H]`, of pairs and of clusters.
+            `clusters.look`; "share" `[N, 2, H]`, of pairs and of clusters; "radius" and "span"
+            `[H]`, of a learned span: how far a head looks, and z.
 
         Raises:
             TypeError, ValueError: as `forward`.
@@ -266,15 +289,41 @@ class GraphAttention(nn.Module):
         if self.feature_level is not None:
             found["feature"] = self.feature_level.weights(x[1] if isinstance(x, tuple) else x)
         if self.hop_level is not None:
-            found |= self.hop_level.weights(sides.query, sides.form, sides.around, **options)
+            parts = sides.query, sides.form, sides.value, sides.around
+            found |= self.hop_level.weights(
+                *parts, **self._options(pair_bias, edge_attr, values=True)
+            )
         elif self._has_pairs:
             found["node"] = form_weights(sides.form, sides.around, **options)
+        if self.span is not None:
+            found |= {"radius": self.span.radii(), "span": self.span.radius()}
         if self.cluster_level is not None:
             assert clusters is not None
             local = self._local(sides, options)[1] if self._has_pairs else None
             parts = sides.query, sides.key, clusters, self.score, local
             found |= self.cluster_level.weights(*parts, normalizer=self.normalizer)
         return found
+
+    def radii(self, above: float = 0.0) -> Tensor:
+        """How far each head looks, `[H]` int64; `LearnedSpan.radii` says how it is counted.
+
+        Raises:
+            ValueError: the span is not learned.
+        """
+        return self._learned_span().radii(above)
+
+    def span_penalty(self) -> Tensor:
+        """What the learned span adds to a loss: its price times the mean radius, in hops.
+
+        Raises:
+            ValueError: the span is not learned.
+        """
+        return self._learned_span().penalty()
+
+    def _learned_span(self) -> LearnedSpan:
+        if self.span is None:
+            raise ValueError("span: found None, expected a layer with span='learned'")
+        return self.span
 
     @property
     def _has_pairs(self) -> bool:
@@ -310,7 +359,7 @@ class GraphAttention(nn.Module):
             raise ValueError(f"x: found {len(x)} tensors, expected (x_target, x_source)")
         target, source = x if isinstance(x, tuple) else (x, x)
         for tensor, lin in ((target, self.lin_query), (source, self.lin_key)):
-            _check_features(tensor, lin)
+            check_features(tensor, lin)
         self._check_clusters(target, source, clusters)
         around = as_neighborhood(neighborhood, target, source)
         query, key = self._heads(self.lin_query(target)), self._heads(self.lin_key(source))
@@ -353,7 +402,7 @@ class GraphAttention(nn.Module):
     ) -> dict[str, Any]:
         options: dict[str, Any] = {
             "normalizer": self.normalizer,
-            "hop_bias": self.hop_bias,
+            "hop_bias": self.hop_bias if self.span is None else self.span(self.hop_bias),
             "pair_bias": pair_bias,
         }
         if (edge_attr is None) != (self.edge_key is None):
@@ -371,36 +420,3 @@ class GraphAttention(nn.Module):
     def __repr__(self) -> str:
         """As PyG's layers write themselves."""
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads})"
-
-
-def built_score(score: Score | type[Score], heads: int, channels: int) -> Score:
-    """The score of a layer, built if it is a class.
-
-    Raises:
-        TypeError: it is neither a class of scores nor one.
-    """
-    if isinstance(score, type) and issubclass(score, Score):
-        return score.for_heads(heads, channels)
-    if not isinstance(score, Score):
-        raise TypeError(f"score: found {score!r}, expected a Score or a class of them")
-    return score
-
-
-def checked_normalizer(normalizer: Normalizer | None) -> Normalizer:
-    """The normaliser of a layer; `Softmax()` for `None`.
-
-    Raises:
-        TypeError: it is none.
-    """
-    if normalizer is None:
-        return Softmax()
-    if not isinstance(normalizer, Normalizer):
-        raise TypeError(f"normalizer: found {normalizer!r}, expected a Normalizer")
-    return normalizer
-
-
-def _check_features(x: Tensor, lin: Linear) -> None:
-    if _check.floating("x", x).dim() not in (2, 3):
-        raise ValueError(f"x: found shape {list(x.shape)}, expected [N, F] or [B, N, F]")
-    if lin.in_channels > 0 and x.shape[-1] != lin.in_channels:
-        raise ValueError(f"x: found {x.shape[-1]} features, expected {lin.in_channels}")

@@ -12,7 +12,7 @@ from gattn import _check
 from gattn.forms import Form
 from gattn.functional import attend_form, form_weights
 from gattn.neighborhood import full, window
-from gattn.nn.attention import built_score, checked_normalizer
+from gattn.nn.arguments import built_score, checked_normalizer
 from gattn.nn.packing import (
     Packed,
     Sizes,

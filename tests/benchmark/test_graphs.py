@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gattn.benchmark import graphs
-from gattn.benchmark.graphs import power_law, ring, sequences, star
+from gattn.benchmark.graphs import compressed_power_law, power_law, ring, sequences, star
 
 
 def is_sorted(edge_index, num_nodes):
@@ -84,3 +84,14 @@ def test_a_ring():
     assert {tuple(edge) for edge in graph.edge_index.T.tolist()} == {
         (i, (i + step) % 6) for i in range(6) for step in (-1, 1)
     }
+
+
+def test_a_compressed_power_law():
+    rowptr, col = compressed_power_law(300, 5000, 0.5, 0)
+    assert (rowptr.dtype, col.dtype) == (torch.int64, torch.int32)
+    assert rowptr[0] == 0 and rowptr[-1] == len(col) == 5000 and (rowptr.diff() >= 0).all()
+    into, out = rowptr.diff().double(), col.bincount(minlength=300).double()
+    assert into.max() > 3 * into.mean() and out.max() > 3 * out.mean()
+    assert torch.corrcoef(torch.stack([into, out]))[0, 1] > 0.5, "a hub is a hub both ways"
+    again, other = (compressed_power_law(300, 5000, 0.5, seed)[1] for seed in (0, 1))
+    assert torch.equal(col, again) and not torch.equal(col, other)

@@ -12,6 +12,7 @@ TENSORS = ("x", "edge_index", "y", "train_mask", "val_mask", "test_mask")
 
 # Nodes, edges, features, classes, splits, and the nodes of the first split's parts.
 DEFAULTS = {
+    "far-heterophily": (2000, 8000, 4, 4, 10, (1002, 499, 499)),
     "dictionary-lookup": (10000, 50000, 21, 10, 1, (3760, 620, 620)),
     "tree-neighbors-match": (30000, 28000, 18, 9, 1, (1600, 1600, 400)),
     "keyed-shell-lookup": (2000, 6000, 132, 4, 10, (1001, 499, 500)),

@@ -15,6 +15,7 @@ WITHOUT_FILES = {
     "karate",
     "minesweeper",
     "shell-majority",
+    "far-heterophily",
     "dictionary-lookup",
     "tree-neighbors-match",
     "keyed-shell-lookup",

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import networkx
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from gattn.data import Task, load
 from gattn.data.graphs import king_grid
-from gattn.data.synthetic import minesweeper, shell_majority
+from gattn.data.synthetic import far_heterophily, minesweeper, shell_majority
 
 
 def counts(task: Task) -> torch.Tensor:
@@ -177,3 +179,26 @@ def test_a_switch_takes_true_and_false_only():
         TypeError, match="normalize_features: found 'maybe', expected True or False"
     ):
         load("cora", normalize_features="maybe")
+
+
+@pytest.mark.parametrize(("near", "far"), [(1, 2), (2, 1), (0, 2)])
+def test_far_heterophily_is_the_largest_difference_of_shares(near, far):
+    task = far_heterophily(60, near, far, 3, seed=1)
+    nodes = networkx.Graph(task.edge_index.t().tolist())
+    token = task.x.argmax(dim=1).tolist()
+    for node in range(60):
+        away = networkx.single_source_shortest_path_length(nodes, node)
+        there = [[token[o] for o, hops in away.items() if hops == d] for d in (near, far)]
+        excess = [
+            Fraction(there[0].count(kind), len(there[0]))
+            - Fraction(there[1].count(kind), len(there[1]))
+            for kind in range(3)
+        ]
+        assert int(task.y[node]) == excess.index(max(excess))
+
+
+def test_far_heterophily_names_what_it_cannot_do():
+    with pytest.raises(ValueError, match="far: found 1, expected another distance than near = 1"):
+        far_heterophily(far=1)
+    with pytest.raises(ValueError, match="near: found -1"):
+        far_heterophily(near=-1)

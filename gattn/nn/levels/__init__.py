@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from gattn.nn.levels.across import LayerAttention as LayerAttention
 from gattn.nn.levels.cluster import ClusterLevel as ClusterLevel
 from gattn.nn.levels.feature import FeatureLevel as FeatureLevel
+from gattn.nn.levels.hop import MIXINGS as MIXINGS
 from gattn.nn.levels.hop import HopLevel as HopLevel
 
 LEVELS = ("feature", "node", "hop", "cluster")

@@ -49,6 +49,17 @@ def statistic(form: Form, neighborhood: Neighborhood, options: dict[str, Any]) -
     return torch.zeros_like(lse).masked_fill(lse == float("-inf"), float("-inf"))
 
 
+def total(statistic: Tensor) -> Tensor:
+    """The log-sum-exp `[..., N, H]` of parts `[..., N, P, H]`; -inf, without gradient, if all are.
+
+    Args:
+        statistic: of each part.
+    """
+    empty = (statistic == float("-inf")).all(-2, keepdim=True)
+    found = statistic.masked_fill(empty, 0.0).logsumexp(-2)
+    return found.masked_fill(empty.squeeze(-2), float("-inf"))
+
+
 def row_of_pairs(neighborhood: Neighborhood) -> Tensor:
     """The row of every pair, `[E]`, in the builder's input order."""
     stored = neighborhood if isinstance(neighborhood, Sparse) else neighborhood.expand()
