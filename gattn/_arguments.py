@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -103,3 +104,19 @@ def prepare(device: str, threads: int | None) -> None:
         raise UsageError(f"--device: found {device!r}, but torch sees {count} CUDA devices")
     if threads is not None:
         torch.set_num_threads(check.integer("threads", threads, 1))
+
+
+def options_of(texts: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """Return `size=40` as `("size", 40)`; values are JSON where they can be, else text."""
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise UsageError(f"--option: found {name!r}, expected name=value, such as size=40")
+    return tuple((name, _value(value)) for name, _, value in pairs)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
+    except ValueError:
+        return text

@@ -66,6 +66,28 @@ def _status(name: str) -> int | None:
     )
 
 
+def available() -> int | None:
+    """Return the bytes that the system can still give, None where it does not tell.
+
+    On Linux only; a limit of the process's control group counts, too.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    limits = [left] if (left := _left_in_group()) is not None else []
+    return min(found + limits, default=None)
+
+
+def _left_in_group(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    try:
+        most, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
+    except OSError:
+        return None
+    return max(0, int(most) - int(used)) if most.strip().isdigit() else None
+
+
 def high_water_mark() -> int | None:
     """Return the largest resident set of the process since the mark was last reset, in bytes."""
     mark = _status("VmHWM")

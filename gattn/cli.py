@@ -1,4 +1,4 @@
-"""The command line: `gattn train`, `gattn compare`, `gattn data`, `gattn bench`.
+"""The command line: `gattn train`, `gattn compare`, `gattn data`, `gattn bench`, `gattn cost`.
 
 Several values come in any form: `--breadth 1 2 3`, `--breadth 1,2,3`, `--breadth 1 --breadth 2`.
 Our own errors are one line on stderr, with exit code 2 for arguments that cannot be meant and 1 for
@@ -7,7 +7,6 @@ work that could not be done.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -23,11 +22,13 @@ from gattn._arguments import (
     about,
     given,
     number,
+    options_of,
     prepare,
     refusals_of_use,
 )
 from gattn._arguments import spread as spread
 from gattn.benchmark.command import bench
+from gattn.cost.command import cost
 
 if TYPE_CHECKING:
     from gattn.compare import Row, Trial
@@ -187,7 +188,7 @@ def train(
             depth=[depth],
             **{name: [value] for name, value in named.items() if value is not None},
             encoding=_encodings([encoding or "none"]),
-            options=_options(option or []),
+            options=options_of(option or []),
             seeds=seeds,
             first_seed=first_seed,
             **_settings(ctx, {}),
@@ -268,7 +269,7 @@ def compare(
         study |= {"encoding": _encodings(study["encoding"])} if encoding else {}
         for name in ("breadth", "depth"):
             study |= {k: _whole(k, v) for k, v in given(ctx, (name,)).items()}
-        study |= {"options": _options(option)} if option else {}
+        study |= {"options": options_of(option)} if option else {}
         study |= {"seeds": seeds} if seeds is not None else {}
         if "dataset" not in study:
             raise UsageError("--dataset: found none, expected a name of `gattn data list`")
@@ -286,6 +287,7 @@ def compare(
 
 
 app.command(cls=Spaced)(bench)
+app.command(cls=Spaced)(cost)
 
 
 @data_app.command("list")
@@ -307,7 +309,7 @@ def show_dataset(
     from gattn.data import load
 
     with refusals_of_use():
-        options = _options(option or [])
+        options = options_of(option or [])
     for title, text in describe(load(name, root, **dict(options))).items():
         typer.echo(f"{title:<10} {text}")
 
@@ -357,22 +359,6 @@ def _whole(name: str, values: Sequence[str]) -> list[int]:
 
 def _encodings(names: Sequence[str]) -> list[str | None]:
     return [None if name == "none" else name for name in names]
-
-
-def _options(texts: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """Return `size=40` as `("size", 40)`; values are JSON where they can be, else text."""
-    pairs = [text.partition("=") for text in texts]
-    for name, equals, _ in pairs:
-        if not (name and equals):
-            raise UsageError(f"--option: found {name!r}, expected name=value, such as size=40")
-    return tuple((name, _value(value)) for name, _, value in pairs)
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads({"True": "true", "False": "false"}.get(text, text))
-    except ValueError:
-        return text
 
 
 def _preset(name: str | None) -> dict[str, Any]:

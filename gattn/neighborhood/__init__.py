@@ -23,6 +23,9 @@ from gattn.neighborhood.clustering import Clusters as Clusters
 from gattn.neighborhood.clustering import clusters as clusters
 from gattn.neighborhood.clustering import communities as communities
 from gattn.neighborhood.clustering import components as components
+from gattn.neighborhood.estimating import Estimate as Estimate
+from gattn.neighborhood.estimating import Interval as Interval
+from gattn.neighborhood.estimating import estimate as estimate
 from gattn.neighborhood.expander import expander as expander
 from gattn.neighborhood.expander import long_edges as long_edges
 from gattn.neighborhood.khop import k_hop as k_hop
@@ -35,6 +38,8 @@ Neighborhood = Sparse | Span | Streamed
 
 __all__ = [
     "Clusters",
+    "Estimate",
+    "Interval",
     "Neighborhood",
     "Span",
     "Sparse",
@@ -44,6 +49,7 @@ __all__ = [
     "clusters",
     "communities",
     "components",
+    "estimate",
     "expander",
     "from_edge_index",
     "full",
