@@ -10,6 +10,8 @@ from gattn.benchmark.table import markdown as bench_table
 from gattn.compare import read_rows
 from gattn.compare.known import page as known_page
 from gattn.compare.known import table as known_table
+from gattn.compare.learned import cases as learned_cases
+from gattn.compare.learned_shown import TABLES as LEARNED
 from gattn.compare.paired import markdown, paired
 from gattn.compare.studies import STUDIES
 from gattn.compare.table import markdown as study_table
@@ -83,3 +85,13 @@ def test_the_table_of_sequences():
     rows = read_rows(RESULTS / "sequence" / "cpu.jsonl")
     assert table_of(bench_table(rows)).rstrip() in page
     assert {row["problem"] for row in rows} == {"full", "causal", "packed", "window4k", "window"}
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_the_tables_of_learned_breadth(name):
+    rows = read_rows(RESULTS / "learned" / "rows.jsonl")
+    text = (RESULTS / "learned.md").read_text()
+    place = re.search(f"<!-- table {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+    assert place.strip() == LEARNED[name](rows).strip()
+    wanted = {case.key() for case in learned_cases([name], 5)}
+    assert wanted == {row["key"] for row in rows if row["study"] == name}
