@@ -11,6 +11,8 @@ from gattn.benchmark.table import markdown as bench_table
 from gattn.compare import diffusion, read_rows
 from gattn.compare.known import page as known_page
 from gattn.compare.known import table as known_table
+from gattn.compare.learned import cases as learned_cases
+from gattn.compare.learned_shown import TABLES as LEARNED
 from gattn.compare.paired import markdown, paired
 from gattn.compare.studies import STUDIES
 from gattn.compare.table import markdown as study_table
@@ -119,3 +121,13 @@ def test_all_rows_of_diffusion_are_of_its_plan():
             planned |= {t.key() for trials in plan.search(dataset, arm) for t in trials}
             planned |= {trial.key() for trial in plan.final(dataset, arm, rows)}
     assert {row["key"] for row in rows if row["status"] == "ok"} == planned
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_the_tables_of_learned_breadth(name):
+    rows = read_rows(RESULTS / "learned" / "rows.jsonl")
+    text = (RESULTS / "learned.md").read_text()
+    place = re.search(f"<!-- table {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+    assert place.strip() == LEARNED[name](rows).strip()
+    wanted = {case.key() for case in learned_cases([name], 5)}
+    assert wanted == {row["key"] for row in rows if row["study"] == name}

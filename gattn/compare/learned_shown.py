@@ -21,7 +21,8 @@ _HEIGHT = 4.2
 def breadth(study: str, rows: Iterable[Row]) -> str:
     """Return the Markdown table of a study of breadth, a line for each distance that matters.
 
-    Radii and accuracies are those after the last epoch; radii of the farthest head, seed by seed.
+    Radii are those after the last epoch, of the farthest head, seed by seed; accuracies those at
+    the best epoch.
 
     Args:
         study: its name.
@@ -37,7 +38,7 @@ def breadth(study: str, rows: Iterable[Row]) -> str:
         of_lines = {line: found.get((line, column), []) for line in lines}
         body.append([column, *(_radii(of_lines[line]) for line in radii)])
         body[-1] += [_range([row["span"][0][0] for row in of_lines[line]]) for line in radii[:1]]
-        body[-1] += [_spread([row["last"] for row in several]) for several in of_lines.values()]
+        body[-1] += [_spread([row["test"] for row in several]) for several in of_lines.values()]
     return _markdown([head, *body])
 
 
@@ -109,6 +110,7 @@ def _draw_radii(axes: Axes, found: Mapping[tuple[str, str], Sequence[Row]]) -> N
         x, y = zip(*points, strict=True) if points else ((), ())
         axes.scatter(x, y, color=LINES[number], s=18, label=f"{line}, each seed")
     axes.set_xticks(columns)
+    axes.set_yticks(range(1, max(columns, default=0) + 2))
     axes.set(xlabel="hops that matter", ylabel="radius after the last epoch (hops)")
     axes.set_title("radius found")
 

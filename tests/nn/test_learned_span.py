@@ -195,8 +195,9 @@ def test_two_node_sets_a_batch_axis_and_windows():
     sides = features(5, 4), features(9, 6)
     out = made(sides, edges)
     assert out.shape == (5, 6)
-    # Of the edges between two sets none is a loop, whatever the numbers say.
-    assert made.attention_weights(sides, edges).shape == (5, 2)
+    # Every pair between two sets is one hop long, whatever the numbers say.
+    expected = torch.tensor([[0.0, 1.0]] * 5, dtype=torch.float64)
+    torch.testing.assert_close(made.attention_weights(sides, edges), expected)
 
     made, x = layer([1.3, 2.6]), features(2, 11, 4)
     torch.testing.assert_close(made(x, BALL), torch.stack([made(one, BALL) for one in x]), **EXACT)
