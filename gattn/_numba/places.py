@@ -42,16 +42,14 @@ class Places:
         """What `found` needs to look a code up."""
         return self._table, self._codes, self._direct
 
-    def insert(self, codes: np.ndarray) -> np.ndarray:
-        """The place of every code, `[n]` int64; those that are new are put at the end.
+    def insert(self, codes: np.ndarray) -> None:
+        """Put the place of every code in its stead, `[n]` int64; those that are new are added.
 
         Raises:
             ValueError: the batch has more nodes than 31 bits can count.
         """
         self._reserve(len(codes))
-        places = np.empty(len(codes), np.int64)
-        self.size = int(_insert(codes, self._table, self._codes, self._direct, self.size, places))
-        return places
+        self.size = int(_insert(codes, self._table, self._codes, self._direct, self.size))
 
     def reorder(self, order: np.ndarray) -> None:
         """Put the nodes into another order, `[size]` places."""
@@ -102,12 +100,12 @@ def _enter(present, table, codes, direct):
 
 
 @kernel
-def _insert(wanted, table, codes, direct, size, places):
+def _insert(wanted, table, codes, direct, size):
     for j in range(wanted.size):
         slot = found(wanted[j], table, codes, direct)
         if table[slot] == 0:
             codes[size] = wanted[j]
             size += 1
             table[slot] = size
-        places[j] = table[slot] - 1
+        wanted[j] = table[slot] - 1
     return size

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from gattn._numba import pool
@@ -15,18 +13,26 @@ from gattn._numba.places import NODE, Places, found
 _SERIAL = 1 << 13
 
 
-class Picked(NamedTuple):
-    """Edges, in the order of the nodes whose neighbours they are from.
+class Columns:
+    """Edges in the order in which they are picked.
 
-    Args:
-        edge: `[P]` int64 positions among the compressed rows.
-        source: `[P]` int64 codes.
-        target: `[P]` int64 places.
+    One array that is made anew when it grows: hops are several times as large as those before them,
+    so little is copied, and fresh memory costs more than what is written to it.
+
+    Attributes:
+        all: `[3, n]` int64: places of sources and targets, positions among the compressed rows.
     """
 
-    edge: np.ndarray
-    source: np.ndarray
-    target: np.ndarray
+    def __init__(self) -> None:
+        self.all = np.empty((3, 0), np.int64)
+
+    def grown(self, count: int) -> np.ndarray:
+        """Room for more, `[3, count]`."""
+        size = self.all.shape[1]
+        larger = np.empty((3, size + count), np.int64)
+        larger[:, :size] = self.all
+        self.all = larger
+        return larger[:, size:]
 
 
 def pick(
@@ -38,8 +44,11 @@ def pick(
     replace: bool,
     key: int,
     counter: int,
-) -> Picked:
-    """Edges into the targets `first .. last - 1`, at random; the same for any number of threads.
+    columns: Columns,
+) -> np.ndarray:
+    """Add edges into the targets `first .. last - 1`, at random, target by target.
+
+    They are the same for any number of threads.
 
     Args:
         targets: the nodes.
@@ -50,6 +59,10 @@ def pick(
         replace: whether an edge may come twice.
         key: 64 random bits.
         counter: the number of draws that were made with this key before.
+        columns: where they are added.
+
+    Returns:
+        `[P]` int64, the codes of the sources, which stand where their places belong.
     """
     codes = targets.codes[first:last]
     offsets = np.zeros(len(codes) + 1, np.int64)
@@ -57,12 +70,12 @@ def pick(
     pool.run(_count, nodes, len(nodes) >= _SERIAL, codes, rows[0], count, replace, offsets)
     most = int(offsets.max()) if count > FEW else 0
     np.cumsum(offsets, out=offsets)
-    edge, source, target = (np.empty(offsets[-1], np.int64) for _ in range(3))
+    source, target, edge = columns.grown(int(offsets[-1]))
     pool.run(
         _pick, nodes, len(edge) >= _SERIAL, codes, first, *rows, count, replace, np.uint64(key),
         counter, offsets, _slots(most), edge, source, target,
     )  # fmt: skip
-    return Picked(edge, source, target)
+    return source
 
 
 def _slots(most: int) -> int:

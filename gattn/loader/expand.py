@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gattn.loader.graph import Graph
+from gattn.loader.graph import Edges, Graph
 
 if TYPE_CHECKING:
     from gattn._numba.places import Places
+    from gattn._numba.sampling import Columns
 
 NODE = 0xFFFFFFFF
 
@@ -47,7 +48,7 @@ class Sampled:
     """
 
     nodes: dict[Any, Places]
-    edges: dict[Any, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    edges: dict[Any, tuple[np.ndarray, ...]]
     num_nodes: dict[Any, list[int]]
     num_edges: dict[Any, list[int]]
 
@@ -69,20 +70,23 @@ def expand(graph: Graph, seeds: dict[Any, Tensor], walk: Walk, key: int) -> Samp
         walk: how far.
         key: 64 random bits; they and the arguments decide on everything.
     """
+    from gattn._numba.sampling import Columns
+
     found = _start(graph, seeds, walk.disjoint)
-    picked: dict[Any, list[tuple[np.ndarray, ...]]] = {name: [] for name in graph.edges}
+    picked = {name: Columns() for name in graph.edges}
     begin, counter = dict.fromkeys(found.nodes, 0), 0
     for hop in range(walk.num_hops):
         end = {name: places.size for name, places in found.nodes.items()}
         for name in graph.edges:
-            step = _step(graph, found, name, begin, end, walk, hop, key, counter)
-            counter += len(step[0])
-            picked[name].append(step)
-            found.num_edges[name].append(len(step[0]))
+            edges, count = graph.edges[name], walk.fan_outs[name][hop]
+            frontier = found.nodes[edges.target], begin[edges.target], end[edges.target]
+            more = _step(edges, found, frontier, count, walk.replace, (key, counter), picked[name])
+            found.num_edges[name].append(more)
+            counter += more
         for name, places in found.nodes.items():
             found.num_nodes[name].append(places.size - end[name])
         begin = end
-    found.edges = {name: _joined(steps) for name, steps in picked.items()}
+    found.edges = {name: tuple(columns.all) for name, columns in picked.items()}
     return found
 
 
@@ -103,32 +107,22 @@ def _start(graph: Graph, seeds: dict[Any, Tensor], disjoint: bool) -> Sampled:
 
 
 def _step(
-    graph: Graph,
+    edges: Edges,
     found: Sampled,
-    name: Any,
-    begin: dict[Any, int],
-    end: dict[Any, int],
-    walk: Walk,
-    hop: int,
-    key: int,
-    counter: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One hop along one type of edges."""
+    frontier: tuple[Places, int, int],
+    count: int,
+    replace: bool,
+    draws: tuple[int, int],
+    columns: Columns,
+) -> int:
+    """One hop along one type of edges; the number of edges."""
     from gattn._numba.sampling import pick
 
-    edges, count = graph.edges[name], walk.fan_outs[name][hop]
-    targets, first, last = found.nodes[edges.target], begin[edges.target], end[edges.target]
-    if count == 0 or first == last:
-        return tuple(np.empty(0, np.int64) for _ in range(3))  # type: ignore[return-value]
-    some = pick(targets, first, last, edges.rows(), count, walk.replace, key, counter)
-    return found.nodes[edges.source].insert(some.source), some.target, some.edge
-
-
-def _joined(steps: list[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not steps:
-        return tuple(np.empty(0, np.int64) for _ in range(3))  # type: ignore[return-value]
-    row, col, edge = (np.concatenate(parts) for parts in zip(*steps, strict=True))
-    return row, col, edge
+    if count == 0 or frontier[1] == frontier[2]:
+        return 0
+    sources = pick(*frontier, edges.rows(), count, replace, *draws, columns)
+    found.nodes[edges.source].insert(sources)
+    return len(sources)
 
 
 def induce(graph: Graph, found: Sampled) -> None:
