@@ -12,6 +12,8 @@ Layers are in `gattn.nn` (it imports PyTorch Geometric), scores in `gattn.scores
 from gattn import forms as forms
 from gattn import normalizers as normalizers
 from gattn import scores as scores
+from gattn.diffusion import aggregate as aggregate
+from gattn.diffusion import diffuse as diffuse
 from gattn.functional import attend as attend
 from gattn.functional import attend_form as attend_form
 from gattn.functional import attend_form_with_statistic as attend_form_with_statistic
@@ -29,9 +31,11 @@ from gattn.neighborhood import batch as batch
 from gattn.neighborhood import clusters as clusters
 from gattn.neighborhood import communities as communities
 from gattn.neighborhood import components as components
+from gattn.neighborhood import expander as expander
 from gattn.neighborhood import from_edge_index as from_edge_index
 from gattn.neighborhood import full as full
 from gattn.neighborhood import k_hop as k_hop
+from gattn.neighborhood import long_edges as long_edges
 from gattn.neighborhood import window as window
 
 __version__ = "0.1.0"
@@ -42,6 +46,7 @@ __all__ = [
     "Span",
     "Sparse",
     "Streamed",
+    "aggregate",
     "attend",
     "attend_form",
     "attend_form_with_statistic",
@@ -52,11 +57,14 @@ __all__ = [
     "clusters",
     "communities",
     "components",
+    "diffuse",
+    "expander",
     "form_weights",
     "forms",
     "from_edge_index",
     "full",
     "k_hop",
+    "long_edges",
     "normalizers",
     "pair_scores",
     "scores",

@@ -46,7 +46,7 @@ def fold_all(
     if value is not None and value.shape[-2] != heads:
         raise ValueError(f"value: found shape {list(value.shape)}, expected [B, M, {heads}, D]")
     options = {name: _repeated(name, option, batch, heads) for name, option in options.items()}
-    return _folded(form, batch), None if value is None else _fold(value), options
+    return _folded(form, batch), None if value is None else fold(value), options
 
 
 def unfold(tensor: Tensor, batch: int | None) -> Tensor:
@@ -57,7 +57,7 @@ def unfold(tensor: Tensor, batch: int | None) -> Tensor:
     return tensor.unflatten(1, (batch, heads)).transpose(0, 1)
 
 
-def _fold(tensor: Tensor) -> Tensor:
+def fold(tensor: Tensor) -> Tensor:
     """`[B, N, H, ...]` to `[N, B * H, ...]`."""
     return tensor.transpose(0, 1).flatten(1, 2)
 
@@ -76,15 +76,15 @@ def _repeated(name: str, option: Any, batch: int, heads: int) -> Any:
 
 def _folded(form: Form, batch: int) -> Form:
     if isinstance(form, Given):
-        return Given(_fold(form.query), _fold(form.key), _per_entry(form, batch))
-    changes = {name: _fold(side) for name, side in (("left", form.left), ("right", form.right))}
+        return Given(fold(form.query), fold(form.key), _per_entry(form, batch))
+    changes = {name: fold(side) for name, side in (("left", form.left), ("right", form.right))}
     if isinstance(form, Additive):
         return replace(form, **changes, weight=form.weight.repeat(batch, 1))
     for name in ("source_bias", "target_bias"):
         bias = getattr(form, name)
         if bias is not None:
             _check.shape(f"form.{name}", bias, [batch, "nodes", form.left.shape[-2]])
-            changes[name] = _fold(bias)
+            changes[name] = fold(bias)
     return replace(form, **changes)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # What commands do imports PyG, which takes seconds: inside them, so that help is there at once.
 
 MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
-MODELS += ", layer, layer-blind"
+MODELS += ", diffusion, layer, layer-blind"
 SCORES = (
     "dot, scaled_dot, general, cosine, additive, gat, gatv2, distance, supergat_mx, supergat_sd, "
     "mlp, tempered"
@@ -51,11 +51,12 @@ USUAL = (
     "Of layer and layer-blind: score scaled_dot, normalizer softmax, layers 1, hidden 64, heads 1, "
     "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Of all others, the GAT "
     "paper's: layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
-    "weight_decay 0.0005, optimizer adam."
+    "weight_decay 0.0005, optimizer adam, and of diffusion score gat, normalizer softmax, "
+    "restart 0.1, attention_dropout 0.2, feature_dropout 0.0; its breadth is the number of rounds."
 )
 
 SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_decay")
-SETTINGS += ("optimizer", "patience")
+SETTINGS += ("optimizer", "patience", "restart", "attention_dropout", "feature_dropout")
 """Options that are a trial's settings of the same name."""
 
 _model = partial(about, "Model")
@@ -89,6 +90,9 @@ Hidden = Annotated[
 ]
 Heads = Annotated[int | None, _model(f"Heads. {TUNED}", **WHOLE)]
 Dropout = Annotated[float | None, _model(f"Dropout. {TUNED}", **_DECIMAL)]
+Restart = Annotated[float | None, _model("Of diffusion: own share in a round.", **_DECIMAL)]
+WeightDrop = Annotated[float | None, _model("Of diffusion: dropout of the weights.", **_DECIMAL)]
+RoundDrop = Annotated[float | None, _model("Of diffusion: dropout in a round.", **_DECIMAL)]
 Epochs = Annotated[int | None, _training(f"Epochs. {TUNED}", **WHOLE)]
 Lr = Annotated[float | None, _training(f"Learning rate. {TUNED}", **_DECIMAL)]
 Decay = Annotated[float | None, _training(f"Weight decay. {TUNED}", **_DECIMAL)]
@@ -146,6 +150,9 @@ def train(
     hidden: Hidden = None,
     heads: Heads = None,
     dropout: Dropout = None,
+    restart: Restart = None,
+    attention_dropout: WeightDrop = None,
+    feature_dropout: RoundDrop = None,
     epochs: Epochs = None,
     lr: Lr = None,
     weight_decay: Decay = None,
@@ -234,6 +241,9 @@ def compare(
     hidden: Hidden = None,
     heads: Heads = None,
     dropout: Dropout = None,
+    restart: Restart = None,
+    attention_dropout: WeightDrop = None,
+    feature_dropout: RoundDrop = None,
     epochs: Epochs = None,
     lr: Lr = None,
     weight_decay: Decay = None,

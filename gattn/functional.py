@@ -137,7 +137,8 @@ def attention_weights(
 ) -> Tensor:
     """The weights that `attend` would use, before the dropout.
 
-    Args: as `attend`, without `value`, `pair_value`, `dropout` and `backend`.
+    Args: as `attend`, without `value`, `pair_value` and `dropout`; `backend` is "cpu" or
+        "reference".
 
     Returns:
         `[E, H]` in the builder's input order: that of the edges for `from_edge_index`, that of
@@ -203,14 +204,16 @@ def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tens
     Args:
         form: `Multiplicative`, `Additive` or `Given`.
         neighborhood: who attends to whom.
-        options: `normalizer, hop_bias, pair_bias, pair_features, pair_weight`.
+        options: `normalizer, hop_bias, pair_bias, pair_features, pair_weight`; and `backend`,
+            "cpu", "reference", or `None` for the first that can.
 
     Raises:
         TypeError, ValueError: as `attention_weights`.
     """
+    backend = options.pop("backend", None)
     problem, batch = _problem(form, None, neighborhood, _only(options, WEIGHTS))
     with _full_precision(neighborhood):
-        return _batched.unfold(dispatch.weights(problem), batch)
+        return _batched.unfold(dispatch.weights(problem, backend), batch)
 
 
 def pair_scores(form: Form, neighborhood: Neighborhood, **options: Any) -> Tensor:

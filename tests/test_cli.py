@@ -151,6 +151,23 @@ def test_every_depth_trains(tmp_path, depth, breadth):
     assert (row["depth"], row["status"]) == (depth, "ok")
 
 
+def test_breadth_of_diffusion_is_its_rounds(tmp_path):
+    rounds = [
+        "--model",
+        "diffusion",
+        "--breadth",
+        "3",
+        "--restart",
+        "0.2",
+        "--feature-dropout",
+        "0.1",
+    ]
+    assert cli.run(["train", *KARATE, "--model", "diffusion", *rounds, "--out", str(tmp_path)]) == 0
+    (row,) = read_rows(tmp_path / "trials.jsonl")
+    assert (row["model"], row["breadth"], row["restart"]) == ("diffusion", 3, 0.2)
+    assert (row["feature_dropout"], row["attention_dropout"]) == (0.1, 0.2)
+
+
 def test_encodings_are_compared_beside_none(tmp_path):
     named = ["--encoding", "none", "laplacian", "random_walk"]
     assert cli.run(["compare", *KARATE, *named, "--out", str(tmp_path)]) == 0

@@ -9,7 +9,7 @@ from gattn.benchmark import cost_report
 from gattn.benchmark.profile import markdown as profile_table
 from gattn.benchmark.sampling import markdown as sampling_table
 from gattn.benchmark.table import markdown as bench_table
-from gattn.compare import read_rows
+from gattn.compare import diffusion, read_rows
 from gattn.compare.known import page as known_page
 from gattn.compare.known import table as known_table
 from gattn.compare.paired import markdown, paired
@@ -117,3 +117,21 @@ def test_the_tables_of_predicted_costs():
     }
     pairs = [row for row in rows if row["measure"] == "pairs"]
     assert all(abs(row["estimate"] / row["pairs"] - 1) < 0.1 for row in pairs)
+
+
+def test_the_tables_of_diffusion():
+    rows, plan = read_rows(RESULTS / "diffusion" / "trials.jsonl"), diffusion.Plan()
+    text = (RESULTS / "diffusion.md").read_text()
+    for name, body in diffusion.tables(rows, plan).items():
+        place = re.search(f"<!-- table {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+        assert place.strip() == body.strip() and body
+
+
+def test_all_rows_of_diffusion_are_of_its_plan():
+    rows, plan = read_rows(RESULTS / "diffusion" / "trials.jsonl"), diffusion.Plan()
+    planned = set()
+    for dataset in diffusion.DATASETS:
+        for arm in diffusion.ARMS:
+            planned |= {t.key() for trials in plan.search(dataset, arm) for t in trials}
+            planned |= {trial.key() for trial in plan.final(dataset, arm, rows)}
+    assert {row["key"] for row in rows if row["status"] == "ok"} == planned

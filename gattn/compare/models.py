@@ -17,6 +17,7 @@ from torch_geometric import nn as pyg
 import gattn
 from gattn import nn as gattn_nn
 from gattn import normalizers, scores
+from gattn.compare.diffusing import Diffusing
 from gattn.compare.surroundings import Surrounded, needs_clusters
 from gattn.nn import DEPTHS
 
@@ -202,6 +203,27 @@ def _classic(
     return Classic(layer, *sizes, trial.heads, trial.dropout)
 
 
+def _diffusing(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    assert trial.score is not None and trial.normalizer is not None  # checked by Trial
+    assert trial.attention_dropout is not None
+    sizes = (in_channels, trial.hidden, out_channels, trial.layers, trial.heads, trial.dropout)
+    return Diffusing(
+        *sizes,
+        trial.attention_dropout,
+        rounds=trial.breadth,
+        restart=trial.restart,
+        feature_dropout=trial.feature_dropout,
+        score=SCORES[trial.score],
+        normalizer=NORMALIZERS[trial.normalizer](),
+        share_key_value=True,
+    )
+
+
+def _nearest(task: Task, breadth: int) -> gattn.Sparse | gattn.Streamed:
+    """A node and its neighbours, whatever the breadth: rounds go farther."""
+    return gattn.k_hop(task.edge_index, 1, task.num_nodes)
+
+
 def _ball(task: Task, breadth: int) -> gattn.Sparse | gattn.Streamed:
     return gattn.k_hop(task.edge_index, breadth, task.num_nodes)
 
@@ -273,6 +295,20 @@ MODELS: dict[str, Model] = {
     "pyg-gat": _drop_in(pyg.GATConv, "the GAT recipe over PyG's GATConv"),
     "pyg-gatv2": _drop_in(pyg.GATv2Conv, "the GAT recipe over PyG's GATv2Conv"),
     "pyg-transformer": _drop_in(pyg.TransformerConv, "the GAT recipe over PyG's TransformerConv"),
+    "diffusion": Model(
+        _diffusing,
+        _nearest,
+        (1,),
+        {
+            **_RECIPE,
+            "score": "gat",
+            "normalizer": "softmax",
+            "restart": 0.1,
+            "attention_dropout": 0.2,
+            "feature_dropout": 0.0,
+        },
+        "the GAT recipe over DiffusionAttention, one hop of attention and `breadth` rounds of it",
+    ),
     "layer": Model(
         partial(_layer, True),
         _ball,

@@ -53,8 +53,6 @@ def paired(rows: Iterable[Row], first: str, second: str) -> list[Comparison]:
 
 
 def _compared(dataset: str, first: str, second: str, mine: dict[str, list[Row]]) -> Comparison:
-    from scipy import stats
-
     by_run = [
         {_run(row): row["test"] for row in mine[name] if row["dataset"] == dataset}
         for name in (first, second)
@@ -63,14 +61,35 @@ def _compared(dataset: str, first: str, second: str, mine: dict[str, list[Row]])
         counts = f"{len(by_run[0])} of {first} and {len(by_run[1])} of {second}"
         raise ValueError(f"rows: found {counts} on {dataset}, expected the same runs, two or more")
     runs = sorted(by_run[0])
-    left, right = (tuple(results[run] for run in runs) for results in by_run)
-    differences = [a - b for a, b in zip(left, right, strict=True)]
+    left, right = ([results[run] for run in runs] for results in by_run)
+    return compared(dataset, (first, second), left, right)
+
+
+def compared(
+    dataset: str, models: tuple[str, str], first: Sequence[float], second: Sequence[float]
+) -> Comparison:
+    """Compare results that were paired by the caller.
+
+    Args:
+        dataset: its name.
+        models: what the two sides are called.
+        first: results of the one side, as fractions, run by run.
+        second: of the other, of the same runs.
+
+    Raises:
+        ValueError: they are not as many, or fewer than two.
+    """
+    from scipy import stats
+
+    if len(first) != len(second) or len(first) < 2:
+        counts = f"{len(first)} of {models[0]} and {len(second)} of {models[1]}"
+        raise ValueError(f"rows: found {counts} on {dataset}, expected as many, two or more")
+    differences = [a - b for a, b in zip(first, second, strict=True)]
     mean, error = statistics.fmean(differences), stats.sem(differences)
-    reach = stats.t.ppf(0.975, len(runs) - 1) * error
-    p_value = float(stats.ttest_rel(left, right).pvalue) if error > 0 else float(mean == 0)
-    return Comparison(
-        dataset, (first, second), left, right, mean, (mean - reach, mean + reach), p_value
-    )
+    reach = stats.t.ppf(0.975, len(first) - 1) * error
+    p_value = float(stats.ttest_rel(first, second).pvalue) if error > 0 else float(mean == 0)
+    bounds = mean - reach, mean + reach
+    return Comparison(dataset, models, tuple(first), tuple(second), mean, bounds, p_value)
 
 
 def _run(row: Row) -> tuple[str, ...]:

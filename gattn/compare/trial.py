@@ -22,6 +22,8 @@ from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
 from gattn.data import ENCODINGS, NAMES, Task, encoded, load
 from gattn.train import Epoch, Settings, fit, seed_everything
 
+_OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
+
 Row = dict[str, Any]
 """A flat JSON object: the settings of a trial and what came out of it."""
 
@@ -49,6 +51,9 @@ class Trial:
         patience: epochs without improvement before an early stop, or None.
         seed: of the parameters and the training.
         split: of the dataset, None for the seed modulo the number of splits.
+        restart: of `gattn.nn.DiffusionAttention`, None for other models, as for the next two.
+        attention_dropout: of its weights, where `dropout` is of the features before a layer only.
+        feature_dropout: in its rounds.
         encoding: of positions, joined to the features: a name of `gattn.data.ENCODINGS`, or None.
 
     Raises:
@@ -75,6 +80,9 @@ class Trial:
     seed: int = 0
     split: int | None = None
     encoding: str | None = None
+    restart: float | None = None
+    attention_dropout: float | None = None
+    feature_dropout: float | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
@@ -88,6 +96,8 @@ class Trial:
         object.__setattr__(self, "options", tuple(sorted(self.options)))
         for name in ("dropout", "lr", "weight_decay"):
             object.__setattr__(self, name, float(getattr(self, name)))
+        for name in _OF_ROUNDS:
+            self._check_share(name)
         self._check_numbers()
         self._check_parts()
 
@@ -127,11 +137,19 @@ class Trial:
                 "expected none"
             )
 
+    def _check_share(self, name: str) -> None:
+        value, has = getattr(self, name), name in MODELS[self.model].recipe
+        if has:
+            object.__setattr__(self, name, check.fraction(name, value))
+        elif value is not None:
+            raise ValueError(f"{name}: found {value} for the model {self.model}, expected none")
+
     def key(self) -> str:
         """Return 16 hexadecimal digits that stand for the settings, the same in every process."""
         settings = asdict(self)
-        if self.encoding is None:
-            del settings["encoding"]  # rows older than this setting keep their keys
+        for name in ("encoding", *_OF_ROUNDS):
+            if settings[name] is None:
+                del settings[name]  # rows older than this setting keep their keys
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

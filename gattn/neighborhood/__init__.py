@@ -26,6 +26,8 @@ from gattn.neighborhood.clustering import components as components
 from gattn.neighborhood.estimating import Estimate as Estimate
 from gattn.neighborhood.estimating import Interval as Interval
 from gattn.neighborhood.estimating import estimate as estimate
+from gattn.neighborhood.expander import expander as expander
+from gattn.neighborhood.expander import long_edges as long_edges
 from gattn.neighborhood.khop import k_hop as k_hop
 from gattn.neighborhood.span import Span as Span
 from gattn.neighborhood.sparse import Sparse as Sparse
@@ -48,8 +50,10 @@ __all__ = [
     "communities",
     "components",
     "estimate",
+    "expander",
     "from_edge_index",
     "full",
     "k_hop",
+    "long_edges",
     "window",
 ]

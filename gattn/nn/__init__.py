@@ -5,6 +5,8 @@ from gattn.nn.balance import DepthBreadth as DepthBreadth
 from gattn.nn.conv import GATConv as GATConv
 from gattn.nn.conv import GATv2Conv as GATv2Conv
 from gattn.nn.conv import TransformerConv as TransformerConv
+from gattn.nn.diffusion import DiffusionAttention as DiffusionAttention
+from gattn.nn.hop_tokens import HopTokenAttention as HopTokenAttention
 from gattn.nn.learned_span import LearnedSpan as LearnedSpan
 from gattn.nn.levels import DEPTHS as DEPTHS
 from gattn.nn.levels import LEVELS as LEVELS
@@ -26,11 +28,13 @@ __all__ = [
     "AttentionGNN",
     "ClusterLevel",
     "DepthBreadth",
+    "DiffusionAttention",
     "FeatureLevel",
     "GATConv",
     "GATv2Conv",
     "GraphAttention",
     "HopLevel",
+    "HopTokenAttention",
     "LayerAttention",
     "LearnedSpan",
     "Rotary",

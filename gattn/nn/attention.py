@@ -24,7 +24,7 @@ from gattn.ops.dispatch import BACKENDS
 from gattn.scores import ScaledDot, Score
 
 
-class _Sides(NamedTuple):
+class Sides(NamedTuple):
     """What a call works on: both sides `[..., N, H, C]`, their form, and who attends to whom."""
 
     query: Tensor
@@ -220,8 +220,7 @@ class GraphAttention(nn.Module):
             local = self._local(sides, options | dropped) if self._has_pairs else None
             parts = sides.query, sides.key, sides.value, clusters, self.score, local
             out = self.cluster_level(*parts, normalizer=self.normalizer, **dropped)
-        out = out.flatten(-2) if self.concat else out.mean(dim=-2)
-        return out if self.bias is None else out + self.bias.to(out.dtype)
+        return self._merged(out)
 
     def attention_weights(
         self,
@@ -325,11 +324,16 @@ class GraphAttention(nn.Module):
             raise ValueError("span: found None, expected a layer with span='learned'")
         return self.span
 
+    def _merged(self, out: Tensor) -> Tensor:
+        """Heads `[..., N, H, C]` side by side or averaged, and the bias."""
+        out = out.flatten(-2) if self.concat else out.mean(dim=-2)
+        return out if self.bias is None else out + self.bias.to(out.dtype)
+
     @property
     def _has_pairs(self) -> bool:
         return "node" in self.levels or "hop" in self.levels
 
-    def _local_output(self, sides: _Sides, options: dict[str, Any]) -> Tensor:
+    def _local_output(self, sides: Sides, options: dict[str, Any]) -> Tensor:
         """What a target finds among its pairs, `[..., N, H, D]`."""
         if not self._has_pairs:  # "feature" alone: the node itself
             return sides.key if sides.value is None else sides.value
@@ -337,7 +341,7 @@ class GraphAttention(nn.Module):
             return attend_form(sides.form, sides.value, sides.around, **options)
         return self._local(sides, options)[0]
 
-    def _local(self, sides: _Sides, options: dict[str, Any]) -> Attended:
+    def _local(self, sides: Sides, options: dict[str, Any]) -> Attended:
         """The same, and its statistic `[..., N, H]`."""
         if self.hop_level is None:
             return attended(sides.form, sides.value, sides.around, **options)
@@ -354,7 +358,7 @@ class GraphAttention(nn.Module):
         x: Tensor | tuple[Tensor, Tensor],
         neighborhood: Neighborhood | Tensor,
         clusters: Clusters | None,
-    ) -> _Sides:
+    ) -> Sides:
         if isinstance(x, tuple) and len(x) != 2:
             raise ValueError(f"x: found {len(x)} tensors, expected (x_target, x_source)")
         target, source = x if isinstance(x, tuple) else (x, x)
@@ -373,7 +377,7 @@ class GraphAttention(nn.Module):
         form = self.score(query, key) if compared else Multiplicative(query[..., :0], key[..., :0])
         # `None` is the form's own side: where that is not the key, the key has to be given.
         value = key if value is None and form.right is not key else value
-        return _Sides(query, key, value, form, around)
+        return Sides(query, key, value, form, around)
 
     def _check_clusters(self, target: Tensor, source: Tensor, clusters: Clusters | None) -> None:
         if (clusters is None) != (self.cluster_level is None):

@@ -55,14 +55,36 @@ def choose(problem: Problem, backend: str | None = None) -> ModuleType:
     return _first(problem, [load(name) for name in BACKENDS])
 
 
-def weights(problem: Problem) -> Tensor:
+def weights(problem: Problem, backend: str | None = None) -> Tensor:
     """Weights `[E, H]` before the dropout, in the builder's input order.
 
-    From the first of `BACKENDS` that can, of those that have weights: a backend that has is a
-    module with a function `weights` besides `forward`.
+    From the named backend, or the first of `BACKENDS` that can, of those that have weights: a
+    backend that has is a module with a function `weights` besides `forward`.
+
+    Raises:
+        ValueError: the named backend has none, or cannot.
     """
-    having = [load(name) for name in BACKENDS if hasattr(load(name), "weights")]
-    return _first(problem, having).weights(problem)
+    return _chosen("weights", problem, backend).weights(problem)
+
+
+def aggregated(problem: Problem, given: Tensor, backend: str | None = None) -> Tensor:
+    """Output `[R, H, D]` for weights `[E, H]` in the order of the rows, after the dropout.
+
+    As `weights`, from the backends that have a function `aggregated`.
+
+    Raises:
+        ValueError: the named backend has none, or cannot.
+    """
+    return _chosen("aggregated", problem, backend).aggregated(problem, given)
+
+
+def _chosen(function: str, problem: Problem, backend: str | None) -> ModuleType:
+    """The named backend, or the first that can, of those that have the function."""
+    having = tuple(name for name in BACKENDS if hasattr(load(name), function))
+    if backend is None:
+        return _first(problem, [load(name) for name in having])
+    _check.one_of("backend", backend, having)
+    return choose(problem, backend)
 
 
 def _told(problem: Problem) -> str:

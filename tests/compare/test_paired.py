@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gattn.compare import Trial
-from gattn.compare.paired import main, markdown, paired
+from gattn.compare.paired import compared, main, markdown, paired
 
 
 def rows(model, results, dataset="cora"):
@@ -48,3 +48,10 @@ def test_from_the_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([str(tmp_path / "none.jsonl"), "--models", "gat", "gatv2"])
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_results_that_were_paired_already():
+    (expected,) = paired(rows("gat", [2, 4, 6]) + rows("pyg-gat", [1, 2, 3]), "gat", "pyg-gat")
+    assert compared("cora", ("gat", "pyg-gat"), [2, 4, 6], [1, 2, 3]) == expected
+    with pytest.raises(ValueError, match="found 2 of a and 1 of b on cora, expected as many"):
+        compared("cora", ("a", "b"), [1, 2], [1])

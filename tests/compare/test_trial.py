@@ -55,8 +55,9 @@ def test_every_setting_is_in_the_key():
         split=0,
         encoding="laplacian",
     )
+    of_rounds = ("restart", "attention_dropout", "feature_dropout")
     for field in fields(Trial):
-        if field.name != "model":
+        if field.name not in ("model", *of_rounds):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
             assert changed.key() != TRIAL.key(), field.name
     assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
@@ -99,6 +100,17 @@ def test_one_layer_is_one_layer():
         Trial.of("karate", "layer", layers=2)
     with pytest.raises(ValueError, match="depth: found 2 for the model layer-blind, expected 1"):
         Trial.of("karate", "layer-blind", depth=2)
+
+
+@pytest.mark.parametrize("name", ["restart", "attention_dropout", "feature_dropout"])
+def test_shares_of_rounds_are_those_of_diffusion(name):
+    changed = Trial.of("karate", "diffusion", **{name: 1})
+    assert getattr(changed, name) == 1.0
+    assert changed.key() != Trial.of("karate", "diffusion").key()
+    with pytest.raises(ValueError, match=f"{name}: found 2"):
+        Trial.of("karate", "diffusion", **{name: 2})
+    with pytest.raises(ValueError, match=f"{name}: found 0.1 for the model gat, expected none"):
+        Trial.of("karate", "gat", **{name: 0.1})
 
 
 @pytest.mark.parametrize("name", ["laplacian", "random_walk"])

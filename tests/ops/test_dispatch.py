@@ -95,3 +95,19 @@ def test_a_backend_that_is_only_a_name_is_not_replaced(monkeypatch):
     monkeypatch.setattr(dispatch, "BACKENDS", ("new", "reference"))
     with pytest.raises(ModuleNotFoundError, match=r"gattn\.ops\.new"):
         dispatch.load("new")
+
+
+def test_weights_and_sums_come_from_the_backend_that_is_named():
+    around = gattn.full(6).expand()
+    expected = gattn.attention_weights(Q, K, around, backend="reference")
+    torch.testing.assert_close(gattn.attention_weights(Q, K, around, backend="cpu"), expected)
+    torch.testing.assert_close(
+        gattn.aggregate(expected, V, around, backend="reference"),
+        gattn.attend(Q, K, V, around, backend="reference"),
+    )
+    for call in (
+        lambda: gattn.attention_weights(Q, K, around, backend="sdpa"),
+        lambda: gattn.aggregate(expected, V, around, backend="blocks"),
+    ):
+        with pytest.raises(ValueError, match="expected one of cpu, reference"):
+            call()

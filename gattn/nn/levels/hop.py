@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gattn import _check
 from gattn.forms import Form, Multiplicative
 from gattn.functional import form_weights
-from gattn.neighborhood import Neighborhood, Sparse
+from gattn.neighborhood import Neighborhood
 from gattn.nn.levels.parts import (
     Attended,
     attended,
@@ -151,14 +151,16 @@ class HopLevel(nn.Module):
         last = len(learned) - 1
         return learned[torch.arange(groups, device=learned.device).clamp(max=last)]
 
-    def _mixed(self, query: Tensor, inside: Tensor, inner: Tensor, rings: Sparse) -> Attended:
+    def _mixed(self, query: Tensor, inside: Tensor, inner: Tensor, rings: Neighborhood) -> Attended:
         """Output of the rings under coefficients, and the statistic of all their pairs."""
         size = rings.num_targets, rings.groups
         coefficient = self._coefficients(query, inside, inner, rings)
         out = (coefficient[..., None] * inside.unflatten(-3, size)).sum(-3)
         return out.to(inside.dtype), total(inner.unflatten(-2, size))
 
-    def _coefficients(self, query: Tensor, inside: Tensor, inner: Tensor, rings: Sparse) -> Tensor:
+    def _coefficients(
+        self, query: Tensor, inside: Tensor, inner: Tensor, rings: Neighborhood
+    ) -> Tensor:
         """The coefficient c of every ring, `[..., N, K + 1, H]`; 0 for those without pairs."""
         assert self.ring_bias is not None
         size = rings.num_targets, rings.groups

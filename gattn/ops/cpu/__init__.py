@@ -83,6 +83,11 @@ def weights(problem: Problem) -> Tensor:
     return _in_input_order(found, stored)
 
 
+def aggregated(problem: Problem, weights: Tensor) -> Tensor:
+    """Output `[R, H, D]` for weights `[E, H]` in the order of the rows, after the dropout."""
+    return torch.ops.gattn.spmm(*Inputs.of(problem, _stored(problem)), weights)
+
+
 def _scores(problem: Problem, stored: Sparse) -> Tensor:
     """Scores `[E, H]` in the order of the rows."""
     if isinstance(problem.form, Given):

@@ -11,8 +11,15 @@ from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 from torch_geometric.loader import DataLoader
 
 import gattn
+from gattn import transforms
 from gattn.nn import GraphAttention
-from gattn.transforms import KHop, OneHop
+from gattn.transforms import OneHop
+
+
+def khop(num_hops, attr="neighborhood", **options):
+    """The transform as it keeps a neighbourhood, beside edges that stay as they are."""
+    return transforms.KHop(num_hops, attr=attr, **options)
+
 
 PARTS = ("rowptr", "col", "hop", "perm")
 
@@ -31,13 +38,13 @@ def same(found, expected):
 
 def test_k_hop_is_kept_in_the_data():
     data = graph(6, 9)
-    kept = KHop(2, shells=iter([1, 2]), attr="around")
+    kept = khop(2, shells=iter([1, 2]), attr="around")
     for _ in range(2):  # an iterator of shells is read once, the graphs are many
         found = kept(data)
         assert same(found.around, gattn.k_hop(data.edge_index, 2, 6, shells=[1, 2]))
     assert "around" not in data
     assert same(
-        KHop(1, complete=True)(data).neighborhood, gattn.k_hop(data.edge_index, 1, 6, complete=True)
+        khop(1, complete=True)(data).neighborhood, gattn.k_hop(data.edge_index, 1, 6, complete=True)
     )
 
 
@@ -53,19 +60,19 @@ def test_isolated_nodes_count():
         OneHop()(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=9)).neighborhood.num_targets
         == 9
     )
-    assert KHop(3)(graph(4, 0)).neighborhood.num_pairs == 4
+    assert khop(3)(graph(4, 0)).neighborhood.num_pairs == 4
 
 
 def test_an_edge_index_with_metadata():
     data = graph(6, 9)
     marked = Data(x=data.x, edge_index=EdgeIndex(data.edge_index, sparse_size=(6, 6)))
-    for transform in (OneHop(), KHop(2)):
+    for transform in (OneHop(), khop(2)):
         assert same(transform(marked).neighborhood, transform(data).neighborhood)
 
 
 def test_in_a_composition_it_sees_the_edges_of_its_place():
     data = graph(6, 9)
-    found = T.Compose([T.ToUndirected(), KHop(2)])(data)
+    found = T.Compose([T.ToUndirected(), khop(2)])(data)
     assert same(found.neighborhood, gattn.k_hop(T.ToUndirected()(data).edge_index, 2, 6))
 
 
@@ -77,7 +84,7 @@ def test_a_layer_takes_it():
 
 
 def test_it_moves_and_copies_with_the_data():
-    data = KHop(2)(graph(6, 9))
+    data = khop(2)(graph(6, 9))
     assert copy.copy(data).to("meta").neighborhood.device.type == "meta"
     assert data.neighborhood.device.type == "cpu"
     assert same(pickle.loads(pickle.dumps(data)).neighborhood, data.neighborhood)
@@ -86,10 +93,10 @@ def test_it_moves_and_copies_with_the_data():
 
 
 def test_a_batch_has_a_list_which_gattn_joins():
-    many = [KHop(2)(graph(nodes, edges)) for nodes, edges in ((6, 9), (4, 0), (5, 7))]
+    many = [khop(2)(graph(nodes, edges)) for nodes, edges in ((6, 9), (4, 0), (5, 7))]
     batch = Batch.from_data_list(many)
     joined = gattn.batch(batch.neighborhood)
-    assert same(joined, KHop(2)(batch).neighborhood)
+    assert same(joined, khop(2)(batch).neighborhood)
     assert all(same(batch[k].neighborhood, many[k].neighborhood) for k in range(3))
     moved = copy.copy(batch).to("meta").neighborhood
     assert [item.device.type for item in moved] == ["meta"] * 3
@@ -110,7 +117,7 @@ class Kept(InMemoryDataset):
     """Two graphs with their neighbourhoods, saved and read as PyG does it."""
 
     def __init__(self, root):
-        super().__init__(root, pre_transform=KHop(2), log=False)
+        super().__init__(root, pre_transform=khop(2), log=False)
         self.load(self.processed_paths[0])
 
     @property
@@ -132,22 +139,22 @@ def test_a_dataset_saves_it(tmp_path):
 
 
 def test_what_stands_there():
-    assert repr(KHop(2)) == "KHop(2)"
+    assert repr(khop(2)) == "KHop(2)"
     assert (
-        repr(KHop(3, shells=range(1, 3), complete=True)) == "KHop(3, shells=[1, 2], complete=True)"
+        repr(khop(3, shells=range(1, 3), complete=True)) == "KHop(3, shells=[1, 2], complete=True)"
     )
     assert repr(OneHop()) == "OneHop()"
-    assert "neighborhood=Sparse(" in repr(KHop(2)(graph(6, 9)))
+    assert "neighborhood=Sparse(" in repr(khop(2)(graph(6, 9)))
 
 
 @pytest.mark.parametrize(
     ("transform", "data", "error", "message"),
     [
         (OneHop(), HeteroData(), TypeError, "data: found HeteroData, expected a Data"),
-        (KHop(1), Data(x=torch.ones(2, 1)), TypeError, "without an edge_index, expected one"),
-        (KHop(2, max_pairs=3), graph(6, 9), ValueError, "at most max_pairs = 3"),
-        (KHop(-1), graph(6, 9), ValueError, "num_hops: found -1"),
-        (KHop(1, shells=1), graph(6, 9), TypeError, "shells: found 1, expected distances"),
+        (khop(1), Data(x=torch.ones(2, 1)), TypeError, "without an edge_index, expected one"),
+        (khop(2, max_pairs=3), graph(6, 9), ValueError, "at most max_pairs = 3"),
+        (khop(-1), graph(6, 9), ValueError, "num_hops: found -1"),
+        (khop(1, shells=1), graph(6, 9), TypeError, "shells: found 1, expected distances"),
     ],
 )
 def test_errors_name_what_is_wrong(transform, data, error, message):
