@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gattn.benchmark import cost_report
 from gattn.benchmark.profile import markdown as profile_table
 from gattn.benchmark.sampling import markdown as sampling_table
 from gattn.benchmark.table import markdown as bench_table
@@ -103,6 +104,21 @@ def test_the_table_of_sequences():
     rows = read_rows(RESULTS / "sequence" / "cpu.jsonl")
     assert table_of(bench_table(rows)).rstrip() in page
     assert {row["problem"] for row in rows} == {"full", "causal", "packed", "window4k", "window"}
+
+
+def test_the_tables_of_predicted_costs():
+    rows = read_rows(RESULTS / "cost_estimate" / "cpu.jsonl")
+    page = (RESULTS / "cost_estimate.md").read_text()
+    tables = (cost_report.pairs_table, cost_report.seconds_table, cost_report.memory_table)
+    assert all(table(rows) in page for table in tables)
+    assert all(f"- {sentence}\n" in page for sentence in cost_report.summary(rows))
+    assert {(row["graph"], row["breadth"]) for row in rows} == {
+        (graph, breadth)
+        for graph in ("cora", "citeseer", "photo", "uniform", "power-law")
+        for breadth in (1, 2, 3, 4)
+    }
+    pairs = [row for row in rows if row["measure"] == "pairs"]
+    assert all(abs(row["estimate"] / row["pairs"] - 1) < 0.1 for row in pairs)
 
 
 def test_the_tables_of_diffusion():

@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +181,6 @@ def _step_row(spec: Spec, way: Way) -> Row:
         "predicted_bytes": way.bytes,
         "predicted_building": way.building,
     }
-    if spec.way == "diffusion" and find_spec("gattn.diffusion") is None:
-        return {**row, "status": "unavailable", "reason": "this version has no gattn.diffusion"}
     if way.seconds > MOST_SECONDS or way.bytes > MOST_BYTES:
         return {**row, "status": "skipped", "reason": "predicted to take more than is measured"}
     try:
@@ -278,8 +274,7 @@ class _Layer:
         if self.rounds is None:
             return gattn.attend(query, key, value, self.around)
         weights = gattn.attention_weights(query, key, self.around)
-        diffuse = import_module("gattn.diffusion").diffuse
-        return diffuse(weights, value, self.around, rounds=self.rounds)
+        return gattn.diffuse(weights, value, self.around, rounds=self.rounds)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,13 +15,9 @@ from torch import Tensor
 
 from gattn.cost import clock
 from gattn.cost.sample import Sample, draw, transposing
-from gattn.forms import Multiplicative
+from gattn.diffusion import aggregate
 from gattn.functional import attend, attention_weights
 from gattn.neighborhood import Estimate, Sparse
-from gattn.normalizers import Softmax
-from gattn.ops import dispatch, reference
-from gattn.ops.inputs import Inputs
-from gattn.ops.problem import Problem
 
 # Pairs of a sample: so many that what is kept for each does not fit in a cache either. A
 # neighbourhood with no more is measured as it is.
@@ -177,12 +173,7 @@ def _round(around: Sparse, sizes: Sizes) -> float:
     """Seconds of a round of diffusion: sums with weights that are there already."""
     value = _features(around.num_sources, sizes)
     weights = torch.ones(around.num_pairs, sizes.heads).requires_grad_()
-    nothing = value.detach()[..., :0]
-    problem = Problem(Multiplicative(nothing, nothing), value, around, Softmax())
-    if dispatch.load("cpu").reasons(problem):
-        return _timed(lambda: reference.aggregated(problem, weights), (weights, value))
-    inputs = Inputs.of(problem, around)
-    return _timed(lambda: torch.ops.gattn.spmm(*inputs, weights), (weights, value))
+    return _timed(lambda: aggregate(weights, value, around), (weights, value))
 
 
 def _features(count: int, sizes: Sizes) -> Tensor:

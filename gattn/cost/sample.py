@@ -119,24 +119,15 @@ def _run(
         starts=torch.zeros_like(rowptr),
     )
     search = around.search()
-    begin = clock.now()
-    counts = search.count(np.arange(first, first + rows))
-    middle = clock.now()
-    kept = max(1, int(np.searchsorted(counts.cumsum(), most, side="right")))
-    counts = torch.from_numpy(counts)
+    counting, found = clock.again(lambda: search.count(np.arange(first, first + rows)))
+    kept = max(1, int(np.searchsorted(found.cumsum(), most, side="right")))
+    counts = torch.from_numpy(found)
     around.starts[first + 1 : first + rows + 1] = counts.cumsum(0)
-    found = clock.now()
-    _, sources, _ = around.pairs(first, first + kept, search)
-    return (
-        counts[:kept],
-        sources,
-        (middle - begin) * float(counts[:kept].sum() / counts.sum()),
-        clock.now() - found,
-    )
+    finding, (_, sources, _) = clock.again(lambda: around.pairs(first, first + kept, search))
+    share = float(counts[:kept].sum() / counts.sum())
+    return counts[:kept], sources, counting * share, finding
 
 
 def transposing(around: Sparse) -> float:
     """Seconds that the transpose of some pairs takes."""
-    begin = clock.now()
-    transposed(around)
-    return clock.now() - begin
+    return clock.again(lambda: transposed(around))[0]
