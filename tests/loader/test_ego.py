@@ -11,6 +11,9 @@ from gattn.nn import GraphAttention
 from tests.loader.peers import graph, hetero_graph
 from tests.loader.test_loaders import doubled, same
 
+# A machine with one core is warned of two workers.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
 
 def parts(batch, data):
     """The nodes, hops and edges of every ball of a batch, in the numbers of the data."""

@@ -6,6 +6,9 @@ from torch_geometric.sampler import NegativeSampling
 
 from gattn.loader.keys import Batch, KeyedLoader, KeyedNegatives, combined
 
+# A machine with one core is warned of two workers.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
 
 def taken(items):
     return items

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch_geometric.typing
 from scipy import stats
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.sampler import EdgeSamplerInput, NegativeSampling, NodeSamplerInput
@@ -383,10 +384,12 @@ def test_a_pickled_sampler_picks_the_same():
     assert equal(sampler.sample_from_nodes(wanted), again.sample_from_nodes(wanted))
 
 
-def test_pygs_wheels_are_not_there():
-    import torch_geometric.typing
-
-    assert not torch_geometric.typing.WITH_PYG_LIB and not torch_geometric.typing.WITH_TORCH_SPARSE
+@pytest.mark.parametrize("kind", ["directional", "bidirectional", "induced"])
+def test_pygs_wheels_are_not_asked_for(kind, monkeypatch):
+    for wheel in ("WITH_PYG_LIB", "WITH_TORCH_SPARSE"):
+        monkeypatch.setattr(torch_geometric.typing, wheel, False)
+    out = KHopSampler(DATA, [3], subgraph_type=kind).sample_from_nodes(nodes(3, 4))
+    assert out.row.numel() > 0
 
 
 DATA = graph()
