@@ -101,3 +101,16 @@ def test_all_rows_of_diffusion_are_of_its_plan():
             planned |= {t.key() for trials in plan.search(dataset, arm) for t in trials}
             planned |= {trial.key() for trial in plan.final(dataset, arm, rows)}
     assert {row["key"] for row in rows if row["status"] == "ok"} == planned
+
+
+def test_what_is_said_of_the_candidates_of_diffusion():
+    rows, plan = read_rows(RESULTS / "diffusion" / "trials.jsonl"), diffusion.Plan()
+    by_key = {row["key"]: row for row in rows}
+    ahead = {}
+    for dataset in diffusion.DATASETS:
+        mean = [
+            [sum(by_key[t.key()]["val"] for t in trials) for trials in plan.search(dataset, arm)]
+            for arm in diffusion.ARMS
+        ]
+        ahead[dataset] = sum(mine > none for mine, none in zip(*mean, strict=True))
+    assert ahead == {"cora": 3, "citeseer": 1}
