@@ -8,7 +8,6 @@ of it, from as far as half a ring away. What each way costs is printed beside wh
 
 import argparse
 import time
-from typing import Any
 
 import torch
 from torch import nn
@@ -43,13 +42,12 @@ def ways(x, edges, length):
     ball, near = (gattn.k_hop(edges, k, count) for k in (hops, 1))
     far = gattn.long_edges(edges, count, degree=4)
     tokens = HopTokens(hops)(Data(x=x, edge_index=edges)).hop_tokens
-    options: dict[str, Any] = {"score": gattn.scores.GATv2}
-    sizes = (x.shape[1], WIDTH, 2)
-    broad = DiffusionAttention(*sizes, rounds=hops, restart=0.05, **options)
-    over_ball = GraphAttention(*sizes, hop_bias=hops, **options)
-    over_far = GraphAttention(*sizes, hop_bias=2, **options)
+    sizes, score = (x.shape[1], WIDTH, 2), gattn.scores.GATv2
+    broad = DiffusionAttention(*sizes, rounds=hops, restart=0.05, score=score)
+    over_ball = GraphAttention(*sizes, hop_bias=hops, score=score)
+    over_far = GraphAttention(*sizes, hop_bias=2, score=score)
     return {
-        "one hop": (GraphAttention(*sizes, **options), (x, near), near.num_pairs),
+        "one hop": (GraphAttention(*sizes, score=score), (x, near), near.num_pairs),
         "ball": (over_ball, (x, ball), ball.num_pairs),
         "diffusion": (broad, (x, near), near.num_pairs),
         "hop tokens": (HopTokenAttention(*sizes), (tokens,), count * (hops + 1) ** 2),

@@ -147,3 +147,16 @@ def test_the_tables_of_learned_breadth(name):
     assert place.strip() == LEARNED[name](rows).strip()
     wanted = {case.key() for case in learned_cases([name], 5)}
     assert wanted == {row["key"] for row in rows if row["study"] == name}
+
+
+def test_what_is_said_of_the_candidates_of_diffusion():
+    rows, plan = read_rows(RESULTS / "diffusion" / "trials.jsonl"), diffusion.Plan()
+    by_key = {row["key"]: row for row in rows}
+    ahead = {}
+    for dataset in diffusion.DATASETS:
+        mean = [
+            [sum(by_key[t.key()]["val"] for t in trials) for trials in plan.search(dataset, arm)]
+            for arm in diffusion.ARMS
+        ]
+        ahead[dataset] = sum(mine > none for mine, none in zip(*mean, strict=True))
+    assert ahead == {"cora": 3, "citeseer": 1}
