@@ -22,8 +22,8 @@ def empty(*size: int, dtype: torch.dtype) -> Tensor:
     longer than what is written to it, and gathers from it miss the address cache. Where Linux has
     transparent huge pages on request, this requests them; elsewhere it does nothing.
     """
-    tensor = torch.empty(size, dtype=dtype)
-    if is_worthwhile(tensor.nbytes):
+    tensor = torch.empty(size, dtype=dtype, device="cpu")
+    if not torch.compiler.is_compiling() and is_worthwhile(tensor.nbytes):
         _advise(tensor.data_ptr(), tensor.nbytes)
     return tensor
 

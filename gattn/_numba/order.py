@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gattn._numba import pool
@@ -24,7 +26,12 @@ def column_starts(col: np.ndarray, num_sources: int) -> np.ndarray:
 
 
 def positions(
-    rowptr: np.ndarray, hop: np.ndarray, starts: np.ndarray, row: np.ndarray, distance: np.ndarray
+    rowptr: np.ndarray,
+    hop: np.ndarray,
+    starts: np.ndarray,
+    row: np.ndarray,
+    distance: np.ndarray,
+    shells: Sequence[int],
 ) -> np.ndarray:
     """Where the pairs of a transpose stand among rows sorted by hop and then by source, `[P]`.
 
@@ -36,18 +43,22 @@ def positions(
         starts: `[M + 1]` int64, pointers of the transpose.
         row: `[P]` int32, the rows of every source.
         distance: `[P]` uint8, their hops.
+        shells: the hops that there are.
     """
     found = np.empty(len(row), np.int64)
-    farthest = int(hop.max(initial=0))
+    number = np.zeros(256, np.int64)  # of a hop among the shells
+    number[list(shells)] = np.arange(len(shells))
     ranges, parallel = ranges_of(rowptr, len(row))
     tasks = range(len(ranges) - 1)
-    pool.run(_positions, tasks, parallel, ranges, rowptr, hop, row, distance, farthest, found)
+    pool.run(
+        _positions, tasks, parallel, ranges, rowptr, hop, row, distance, number, len(shells), found
+    )
     return found
 
 
 @kernel
-def _positions(first, last, ranges, rowptr, hop, row, distance, farthest, found):
-    width = U(farthest + 1)
+def _positions(first, last, ranges, rowptr, hop, row, distance, number, shells, found):
+    width = U(shells)
     for k in range(first, last):
         low, high = U(ranges[k]), U(ranges[k + 1])
         free = np.empty((high - low) * width, np.int64)
@@ -55,11 +66,11 @@ def _positions(first, last, ranges, rowptr, hop, row, distance, farthest, found)
             e, end = U(rowptr[r]), U(rowptr[r + U(1)])
             for h in range(width):
                 free[(r - low) * width + h] = e
-                while e < end and U(hop[e]) == h:
+                while e < end and U(number[hop[e]]) == h:
                     e += U(1)
         for e in range(U(row.size)):
             r = U(row[e])
             if low <= r < high:
-                slot = (r - low) * width + U(distance[e])
+                slot = (r - low) * width + U(number[distance[e]])
                 found[e] = free[slot]
                 free[slot] += 1

@@ -2,7 +2,7 @@
 
 Every search is one row, and finds its pairs in the order of their distance. What it has seen is
 marked in one byte for each node, which stays in a cache where four would not, and unmarked when
-the row is done. Where sources are to ascend, sets of bits sort them.
+the row is done. Sets of bits put the sources of a distance in ascending order.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Search:
     def fill(
         self, first: int, starts: np.ndarray, col: np.ndarray, hop: np.ndarray, rings: np.ndarray
     ) -> None:
-        """Write the pairs of rows that are as many as were counted, by distance, as they are found.
+        """Write the pairs of rows that are as many as were counted, by distance and then by source.
 
         Args:
             first: the first row.
@@ -78,24 +78,23 @@ class Search:
             numbers = np.arange(first, first + rows)
             self._run_together(fill_together, parallel, numbers, starts, col, hop, rings)
         else:
-            args = first, starts, col, hop, rings, False, col[:0], hop[:0]
+            args = first, starts, col, hop, rings, col[:0], hop[:0]
             self._run(_fill, rows, parallel, *args)
 
-    def fill_ascending(
+    def fill_both(
         self, starts: np.ndarray, col: np.ndarray, hop: np.ndarray, row: np.ndarray, far: np.ndarray
     ) -> None:
-        """Write the pairs of all rows, by distance and then by source.
+        """Write the pairs of all rows, and, for a symmetric graph, its transpose.
 
         Args:
             starts: `[N + 1]` int64, and the next two, as `fill`.
             col: int32, the sources.
             hop: uint8, the distances.
-            row: int32, for the same sources whatever their distance, in ascending order: in a
-                symmetric graph, the rows of a source. Of no size = not wanted.
+            row: int32, the same sources by number alone: of a symmetric graph, the rows of each.
             far: uint8, the distances of these.
         """
         parallel, no_rings = int(starts[-1]) >= _SERIAL, np.empty((0, 1), np.int64)
-        args = 0, starts, col, hop, no_rings, True, row, far
+        args = 0, starts, col, hop, no_rings, row, far
         self._run(_fill, len(starts) - 1, parallel, *args)
 
     def fill_by_node(self, starts: np.ndarray, col: np.ndarray, hop: np.ndarray) -> None:
@@ -208,7 +207,7 @@ def _count(first, last, rowptr, col, kept, unreached, seen, queue, bits, rows, c
 @kernel
 def _fill(
     first, last, rowptr, col, kept, unreached, seen, queue, bits, base, starts, out, distance,
-    rings, ascending, by_node, distance_by_node,
+    rings, by_node, distance_by_node,
 ):  # fmt: skip
     for r in range(first, last):
         _begin(seen, queue, U(base + r))
@@ -216,7 +215,7 @@ def _fill(
         for hop in range(kept.size):
             if kept[hop]:
                 begin = place
-                place = _write_ring(queue, low, high, bits, out, place, ascending)
+                place = _write_ring(queue, low, high, bits, out, place)
                 _label(distance, begin, place, hop)
                 if rings.size:
                     rings[r, hop] = high - low
@@ -251,15 +250,14 @@ def _write_by_node(found, begin, end, seen, bits, out, distance, unreached):
 
 
 @piece
-def _write_ring(queue, low, high, bits, out, place, ascending):
-    if ascending:
-        for k in range(low, high):
-            put(bits, U(queue[k]))
-        return take_all(bits, out, place)
+def _write_ring(queue, low, high, bits, out, place):
+    """The nodes of a ring in ascending order; the first ring is one node."""
+    if low == U(0):
+        out[place] = queue[0]
+        return place + U(1)
     for k in range(low, high):
-        out[place] = queue[k]
-        place += U(1)
-    return place
+        put(bits, U(queue[k]))
+    return take_all(bits, out, place)
 
 
 @piece
@@ -277,7 +275,9 @@ def _fill_by_node(
         low, high, place = U(0), U(1), U(starts[r])
         for hop in range(kept.size):
             if kept[hop]:
-                place = _write_ring(queue, low, high, bits, out, place, False)
+                for k in range(low, high):
+                    out[place] = queue[k]
+                    place += U(1)
             if hop + 1 == kept.size or low == high:
                 break
             low, high = high, _next_ring(rowptr, col, seen, queue, low, high, U(hop + 1))

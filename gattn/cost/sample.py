@@ -118,12 +118,12 @@ def _run(
         device=torch.device("cpu"),
         starts=torch.zeros_like(rowptr),
     )
-    search = around.search()
+    search, pairs_of = around.search(), around.finder()
     counting, found = clock.again(lambda: search.count(np.arange(first, first + rows)))
     kept = max(1, int(np.searchsorted(found.cumsum(), most, side="right")))
     counts = torch.from_numpy(found)
     around.starts[first + 1 : first + rows + 1] = counts.cumsum(0)
-    finding, (_, sources, _) = clock.again(lambda: around.pairs(first, first + kept, search))
+    finding, (_, sources, _) = clock.again(lambda: pairs_of(first, first + kept))
     share = float(counts[:kept].sum() / counts.sum())
     return counts[:kept], sources, counting * share, finding
 

@@ -39,15 +39,9 @@ class BooleanSearch:
         return counts if by_hop else counts.sum(1)
 
     def fill(
-        self,
-        first: int,
-        starts: np.ndarray,
-        col: np.ndarray,
-        hop: np.ndarray,
-        rings: np.ndarray,
-        ascending: bool = True,
+        self, first: int, starts: np.ndarray, col: np.ndarray, hop: np.ndarray, rings: np.ndarray
     ) -> None:
-        """As `Search.fill`; sources always ascend within each distance."""
+        """As `Search.fill`."""
         rows = np.arange(first, first + len(starts) - 1)
         for offset, block in self._blocks(rows):
             found = [(d, *ring.nonzero()) for d, ring in self._rings(block)]

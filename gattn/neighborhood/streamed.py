@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gattn import _check
-from gattn._numba import buffers
 from gattn._numba.compile import missing
 from gattn.neighborhood._boolean import BooleanSearch
 from gattn.neighborhood._compress import compressed_columns
@@ -25,6 +27,8 @@ from gattn.neighborhood.sparse import Sparse
 
 if TYPE_CHECKING:
     from gattn._numba.search import Search
+
+Pairs = tuple[Tensor, Tensor, Tensor]
 
 _ADVICE = "use fewer hops or shells, raise max_pairs, or let them be streamed"
 
@@ -42,7 +46,7 @@ class Streamed:
         rowptr: `[N + 1]` int64: the edges into node i are `rowptr[i] : rowptr[i + 1]`.
         col: `[edges]` int32, their sources.
         num_hops: the farthest distance of a pair.
-        shells: the distances that are kept, ascending.
+        shells: the distances that are kept.
         complete: pairs at distance `num_hops` are those that no search reaches.
         groups: rows for each query, 1 or `num_hops + 1`: the query of row r is `r // groups`.
         device: where the pairs are needed; the graph itself stays where searches run.
@@ -65,16 +69,13 @@ class Streamed:
 
     def __post_init__(self) -> None:
         """Validate once, at the border, and count the pairs."""
-        _check.integer("num_hops", self.num_hops, 0, MAX_HOPS + 1)
-        for shell in self.shells:
-            _check.integer("shells", shell, 0, self.num_hops)
-        if self.groups not in (1, self.num_hops + 1):
-            raise ValueError(f"groups: found {self.groups}, expected 1 or num_hops + 1")
-        Sparse(self.rowptr, self.col, self.rowptr.numel() - 1)  # checks both
-        counts = self.search().count(torch.arange(self.num_targets).numpy())
-        starts = torch.zeros(self.num_targets + 1, dtype=torch.int64)
-        torch.cumsum(torch.from_numpy(counts), 0, out=starts[1:])
-        object.__setattr__(self, "starts", starts)
+        _check_searched(self)
+        object.__setattr__(self, "shells", tuple(sorted(set(self.shells))))
+        object.__setattr__(self, "device", torch.device(self.device))
+        _check.integers("rowptr", self.rowptr)
+        Sparse(self.rowptr, self.col, max(self.rowptr.numel() - 1, 0))  # checks both
+        counts = self.search().count(np.arange(self.num_targets))
+        object.__setattr__(self, "starts", _pointers(counts))
 
     @classmethod
     def trusted(cls, **parts: Any) -> Streamed:
@@ -118,14 +119,13 @@ class Streamed:
         searched = self.num_hops - self.complete
         inner = [shell for shell in self.shells if shell <= searched]
         last = searched if unreached else max(inner, default=0)
-        kept = torch.zeros(last + 1, dtype=torch.bool)
+        kept = np.zeros(last + 1, dtype=bool)
         kept[inner] = True
-        graph = _arrays(rowptr, col, kept)
         if missing() is not None:
-            return BooleanSearch(*graph, unreached=unreached)
+            return BooleanSearch(rowptr.numpy(), col.numpy(), kept, unreached)
         from gattn._numba.search import Search
 
-        return Search(*graph, unreached=unreached)
+        return Search(rowptr.numpy(), col.numpy(), kept, unreached)
 
     def blocks(self, most_pairs: int) -> list[tuple[int, int]]:
         """Ranges of targets, each with at most so many pairs, or a single target.
@@ -141,29 +141,33 @@ class Streamed:
             first = found[-1][1]
         return found
 
-    def pairs(
-        self, first: int, last: int, search: Search | BooleanSearch | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """`rowptr, col, hop` of the rows of some targets, sorted by hop, on the CPU.
+    def pairs(self, first: int, last: int) -> Pairs:
+        """`rowptr, col, hop` of the rows of some targets, by hop and then by source, on the CPU.
 
         Args:
             first: the first target.
             last: one past the last.
-            search: of `search()`, to use its memory again.
 
         Raises:
             TypeError, ValueError: there are no such targets.
         """
-        _check.integer("first", first, 0, self.num_targets)
-        _check.integer("last", last, first, self.num_targets)
-        starts = self.starts[first : last + 1] - self.starts[first]
-        col, hop = _room(int(starts[-1]))
-        rings = torch.zeros(last - first if self.groups > 1 else 0, self.groups, dtype=torch.int64)
-        search = self.search() if search is None else search
-        search.fill(first, *_arrays(starts, col, hop, rings))
-        if self.groups > 1:
-            starts = torch.cat([starts[:1], rings.flatten().cumsum(0)])
-        return starts, col, hop
+        return self.finder()(first, last)
+
+    def finder(self) -> Callable[[int, int], Pairs]:
+        """`pairs`, for many blocks one after the other: they share the memory of the searches."""
+        search = self.search()
+
+        def pairs(first: int, last: int) -> Pairs:
+            _check.integer("first", first, 0, self.num_targets)
+            _check.integer("last", last, first, self.num_targets)
+            starts = self.starts.numpy()[first : last + 1] - int(self.starts[first])
+            col, hop = _room(starts[-1])
+            rings = np.zeros((last - first if self.groups > 1 else 0, self.groups), np.int64)
+            search.fill(first, starts, col, hop, rings)
+            rowptr = torch.from_numpy(starts) if self.groups == 1 else _pointers(rings.ravel())
+            return rowptr, torch.from_numpy(col), torch.from_numpy(hop)
+
+        return pairs
 
     def block(self, first: int, last: int) -> Sparse:
         """The pairs of some targets, stored: a neighbourhood of `last - first` targets.
@@ -247,9 +251,9 @@ class Streamed:
 
 def joined(items: list[Streamed]) -> Streamed:
     """The disjoint union of neighbourhoods that agree in everything but their graphs."""
-    nodes = torch.tensor([0, *(item.num_targets for item in items)]).cumsum(0)
-    _check.integer("num_nodes", int(nodes[-1]), 0, 2**31 - 1)
-    cols = [item.col + int(before) for item, before in zip(items, nodes[:-1], strict=True)]
+    before = list(accumulate((item.num_targets for item in items), initial=0))
+    _check.integer("num_nodes", before[-1], 0, 2**31 - 1)
+    cols = [item.col + first for item, first in zip(items, before[:-1], strict=True)]
     return _changed(
         items[0],
         rowptr=_joined_pointers([item.rowptr for item in items]),
@@ -270,31 +274,53 @@ def _changed(streamed: Streamed, **changes: Any) -> Streamed:
     return copy
 
 
-def _room(count: int) -> tuple[Tensor, Tensor]:
+def _check_searched(streamed: Streamed) -> None:
+    """What is searched for, of an object that is not checked yet."""
+    if not isinstance(streamed.complete, bool):
+        raise TypeError(f"complete: found {streamed.complete!r}, expected True or False")
+    unreached = int(streamed.complete)
+    _check.integer("num_hops", streamed.num_hops, unreached, MAX_HOPS + unreached)
+    if not isinstance(streamed.shells, Sequence):
+        raise TypeError(f"shells: found {streamed.shells!r}, expected distances, such as (2,)")
+    for shell in streamed.shells:
+        _check.integer("shells", shell, 0, streamed.num_hops)
+    if _check.integer("groups", streamed.groups, 1) not in (1, streamed.num_hops + 1):
+        raise ValueError(f"groups: found {streamed.groups}, expected 1 or num_hops + 1")
+    if not isinstance(streamed.device, (str, torch.device)):
+        raise TypeError(f"device: found {streamed.device!r}, expected a device")
+
+
+def _pointers(counts: np.ndarray) -> Tensor:
+    """Row pointers `[R + 1]` of counts per row `[R]`."""
+    return torch.from_numpy(np.concatenate([np.zeros(1, np.int64), counts.cumsum()]))
+
+
+def _room(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Sources and distances of pairs, yet to be written."""
-    return buffers.empty(count, dtype=torch.int32), buffers.empty(count, dtype=torch.uint8)
+    # numpy, here and elsewhere: no mode of torch (a default device, a transform) reaches into it.
+    return np.empty(count, np.int32), np.empty(count, np.uint8)
 
 
 def _written(pairs: Streamed) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Sources and distances of all pairs, by row, hop and source; and the transpose."""
+    starts, count = pairs.starts.numpy(), pairs.num_sources
     col, hop = _room(pairs.num_pairs)
-    search, starts = pairs.search(), pairs.starts.numpy()
+    search, found = pairs.search(), (torch.from_numpy(col), torch.from_numpy(hop))
     if isinstance(search, BooleanSearch):
-        search.fill(0, *_arrays(pairs.starts, col, hop, torch.zeros(0, 1, dtype=torch.int64)))
-        return col, hop, compressed_columns(pairs.starts, col, pairs.num_sources)
+        search.fill(0, starts, col, hop, np.zeros((0, 1), np.int64))
+        return *found, compressed_columns(pairs.starts, found[0], count)
     from gattn._numba import order
 
     row, far = _room(pairs.num_pairs)
-    backwards = _reversed(pairs)
+    backwards, columns = _reversed(pairs), starts
     if backwards is None:
-        columns = starts
-        search.fill_ascending(columns, *_arrays(col, hop, row, far))
+        search.fill_both(starts, col, hop, row, far)
     else:
-        search.fill_ascending(starts, *_arrays(col, hop, row[:0], far[:0]))
-        columns = order.column_starts(col.numpy(), pairs.num_sources)
-        backwards.fill_by_node(columns, *_arrays(row, far))
-    perm = order.positions(starts, hop.numpy(), columns, row.numpy(), far.numpy())
-    return col, hop, (torch.from_numpy(columns), row, torch.from_numpy(perm))
+        search.fill(0, starts, col, hop, np.zeros((0, 1), np.int64))
+        columns = order.column_starts(col, count)
+        backwards.fill_by_node(columns, row, far)
+    perm = order.positions(starts, hop, columns, row, far, pairs.shells)
+    return *found, (torch.from_numpy(columns), torch.from_numpy(row), torch.from_numpy(perm))
 
 
 def _reversed(pairs: Streamed) -> Any:
@@ -308,7 +334,3 @@ def _reversed(pairs: Streamed) -> Any:
     if all(torch.equal(*sides) for sides in zip(there[:2], back[:2], strict=True)):
         return None
     return pairs.searcher(*there[:2])
-
-
-def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
-    return tuple(tensor.numpy() for tensor in tensors)

@@ -122,7 +122,7 @@ def _gradient_shapes(inputs: Inputs, made: set[str], needs: Sequence[bool]) -> l
     shapes = []
     for name, tensor, needed in zip(DIFFERENTIABLE, inputs.differentiable, needs, strict=True):
         if tensor is not None and (needed or name in made):
-            shapes.append(torch.empty_like(tensor))
+            shapes.append(tensor.new_empty(tensor.shape))  # contiguous, whatever the tensor is
         else:
             shapes.append(inputs.left.new_empty(0))
     return shapes
@@ -147,7 +147,7 @@ def _sddmm_backward_shape(*args: Any) -> list[Tensor]:
 def _spmm_backward_shape(*args: Any) -> list[Tensor]:
     inputs, weights = Inputs(*args[:_COUNT]), args[_COUNT]
     made = {"right"} if inputs.value is None else {"value"}
-    return [*_gradient_shapes(inputs, made, args[-1]), torch.empty_like(weights)]
+    return [*_gradient_shapes(inputs, made, args[-1]), weights.new_empty(weights.shape)]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

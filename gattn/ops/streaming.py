@@ -39,13 +39,22 @@ def by_blocks(problem: Problem, forward: Forward, most_pairs: int) -> Result:
 
 
 def _block(problem: Problem, around: Streamed, first: int, last: int, forward: Forward) -> Result:
-    def compute() -> Result:
-        return forward(_rows(problem, around, first, last))
+    """A block that is not kept; its tensors are arguments, so that changes to them are noticed."""
+    of_form = {name: t for name, t in vars(problem.form).items() if isinstance(t, Tensor)}
+    others = {"value": problem.value, "hop_bias": problem.hop_bias}
+    of_problem = {name: tensor for name, tensor in others.items() if tensor is not None}
 
+    def compute(*tensors: Tensor) -> Result:
+        form = dict(zip(of_form, tensors, strict=False))
+        given = dict(zip(of_problem, tensors[len(of_form) :], strict=True))
+        whole = replace(problem, form=replace(problem.form, **form), **given)
+        return forward(_rows(whole, around, first, last))
+
+    tensors = (*of_form.values(), *of_problem.values())
     if not torch.is_grad_enabled():
-        return compute()
+        return compute(*tensors)
     random = isinstance(problem.form, Given)  # a user's function may draw numbers
-    return checkpoint(compute, use_reentrant=False, preserve_rng_state=random)  # type: ignore[return-value]
+    return checkpoint(compute, *tensors, use_reentrant=False, preserve_rng_state=random)  # type: ignore[return-value]
 
 
 def _rows(problem: Problem, around: Streamed, first: int, last: int) -> Problem:

@@ -46,17 +46,18 @@ def searches(draw):
     return rowptr, col, kept, draw(st.booleans())
 
 
-def written(search, count, *, ascending):
+def written(search, count, *, both=False):
     counts = search.count(np.arange(count))
     starts = np.concatenate([[0], counts.cumsum()])
     col, hop = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.uint8)
     rings = np.zeros((count, len(search.graph[2]) + 1), np.int64)
-    if ascending:
-        search.fill_ascending(starts, col, hop, col[:0], hop[:0])
-    else:
-        search.fill(0, starts, col, hop, rings)
-        assert (rings == search.count(np.arange(count), by_hop=True)).all()
-        assert (rings.sum(1) == counts).all()
+    if both:
+        row, far = np.empty_like(col), np.empty_like(hop)
+        search.fill_both(starts, col, hop, row, far)
+        return starts, col, hop, row, far
+    search.fill(0, starts, col, hop, rings)
+    assert (rings == search.count(np.arange(count), by_hop=True)).all()
+    assert (rings.sum(1) == counts).all()
     return starts, col, hop
 
 
@@ -70,24 +71,26 @@ def test_both_kinds_find_the_same(graph, at_once):
     with together(at_once):
         assert (fast.count(rows, by_hop=True) == counts).all()
         assert (fast.count(rows) == counts.sum(1)).all()
-    starts, col, hop = written(fast, count, ascending=True)
+    with together(at_once):
+        starts, col, hop = written(fast, count)
     expected = np.empty_like(col), np.empty_like(hop)
     rings = np.zeros((count, counts.shape[1]), np.int64)
     slow.fill(0, starts, *expected, rings)
     assert (col == expected[0]).all() and (hop == expected[1]).all() and (rings == counts).all()
 
 
-@settings(max_examples=100, deadline=None)
-@given(searches(), st.booleans())
-def test_as_found_is_sorted_by_distance_alone(graph, at_once):
+@settings(max_examples=60, deadline=None)
+@given(searches())
+def test_both_orders_of_a_row_at_once(graph):
     count, search = len(graph[0]) - 1, Search(*graph)
-    starts, col, hop = written(search, count, ascending=True)
-    with together(at_once):
-        again, found, distance = written(search, count, ascending=False)
-    assert (starts == again).all() and (hop == distance).all()
-    row = np.repeat(np.arange(count), np.diff(starts))
-    order_of_found = np.lexsort((found, distance, row))
-    assert (found[order_of_found] == col).all()
+    starts, col, hop, row, far = written(search, count, both=True)
+    assert all(
+        (one == other).all()
+        for one, other in zip((starts, col, hop), written(search, count), strict=True)
+    )
+    target = np.repeat(np.arange(count), np.diff(starts))
+    by_number = np.lexsort((col, target))
+    assert (row == col[by_number]).all() and (far == hop[by_number]).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -95,14 +98,16 @@ def test_as_found_is_sorted_by_distance_alone(graph, at_once):
 def test_searches_against_the_edges_are_the_transpose(graph):
     rowptr, edges, kept, unreached = graph
     count = len(rowptr) - 1
-    starts, col, hop = written(Search(*graph), count, ascending=True)
+    starts, col, hop = written(Search(*graph), count)
     back = compressed_columns(rowptr, edges, count)
     columns = order.column_starts(col, count)
     row, distance = np.empty_like(col), np.empty_like(hop)
     Search(*back[:2], kept, unreached).fill_by_node(columns, row, distance)
     expected = compressed_columns(starts, col, count)
     assert (columns == expected[0]).all() and (row == expected[1]).all()
-    assert (order.positions(starts, hop, columns, row, distance) == expected[2]).all()
+    shells = np.unique(hop).tolist()
+    found = order.positions(starts, hop, columns, row, distance, shells)
+    assert (found == expected[2]).all()
 
 
 def test_a_row_may_be_asked_for_twice_and_scratch_is_left_clean():
@@ -137,7 +142,7 @@ def test_threads_do_not_matter(at_once):
             torch.set_num_threads(threads)
             search = Search(rowptr, col, np.ones(4, bool), False)
             with together(at_once):
-                found.append(written(search, 3000, ascending=False))
+                found.append(written(search, 3000))
     finally:
         torch.set_num_threads(before)
     assert all((one == other).all() for one, other in zip(*found, strict=True))

@@ -65,12 +65,8 @@ def test_blocks_make_up_the_whole(count, edges, most, refined):
         for b, (first, last) in zip(blocks, cut, strict=True)
     )
     assert torch.equal(torch.cat([b.rowptr.diff() for b in blocks]), whole.rowptr.diff())
-    hop = torch.cat([b.hop for b in blocks])
-    assert torch.equal(hop, whole.hop)
-    keys = [torch.cat([b.col for b in blocks]).long(), whole.col.long()]
-    rows = whole.rows()
-    sides = [torch.sort((rows * 300 + hop) * count + key).values for key in keys]
-    assert torch.equal(*sides)
+    assert torch.equal(torch.cat([b.hop for b in blocks]), whole.hop)
+    assert torch.equal(torch.cat([b.col for b in blocks]), whole.col)
     for block, (first, last) in zip(blocks, cut, strict=True):
         assert (block.num_targets, block.num_sources) == (last - first, count)
 
@@ -135,6 +131,7 @@ def test_batches_refuse_what_does_not_fit():
     complete = gattn.k_hop(RING, 2, 30, streamed=True, complete=True)
     with pytest.raises(ValueError, match="complete=True"):
         gattn.batch([complete, complete])
+    assert gattn.batch([complete]).num_pairs == 900
     with pytest.raises(TypeError, match="found Sparse, Streamed"):
         gattn.batch([two, two.expand()])
 
@@ -155,7 +152,16 @@ def test_it_pickles_moves_and_says_its_sizes():
         ({"col": torch.tensor([0, 5], dtype=torch.int32)}, IndexError, "col: found the index 5"),
         ({"num_hops": 300}, ValueError, "num_hops: found 300"),
         ({"shells": (0, 4)}, ValueError, "shells: found 4"),
+        ({"shells": 3}, TypeError, "shells: found 3, expected distances"),
+        ({"shells": (h for h in range(2))}, TypeError, "shells: found <generator"),
         ({"groups": 2}, ValueError, "groups: found 2, expected 1 or num_hops"),
+        ({"groups": True}, TypeError, "groups: found True"),
+        ({"complete": 5}, TypeError, "complete: found 5, expected True or False"),
+        ({"num_hops": 255}, ValueError, r"num_hops: found 255, expected an int in \[0, 254\]"),
+        ({"num_hops": 0, "complete": True}, ValueError, r"num_hops: found 0, .* in \[1, 255\]"),
+        ({"device": 7}, TypeError, "device: found 7, expected a device"),
+        ({"rowptr": [0, 1, 2]}, TypeError, "rowptr: found list"),
+        ({"rowptr": torch.zeros(0, dtype=torch.int64)}, ValueError, "rowptr: found 0 entries"),
     ],
 )
 def test_bad_fields_are_named(change, error, message):
@@ -194,6 +200,33 @@ out.sum().backward()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_farthest_distance_fits_a_byte():
+    line = torch.stack([torch.arange(299), torch.arange(1, 300)])
+    found = gattn.k_hop(line, 254, 300, streamed=True, complete=True)
+    assert found.num_pairs == 300 * 300 and found.block(299, 300).hop.max() == 255
+
+
+def test_shells_and_device_may_be_said_loosely():
+    one = gattn.from_edge_index(RING, 30)
+    found = Streamed(one.rowptr, one.col, 2, [2, 0, 2], device="cpu")
+    assert found.shells == (0, 2) and found.num_pairs == 60
+    x = torch.randn(30, 1, 2)
+    same(found.expand(), gattn.k_hop(RING, 2, 30, shells=[0, 2]))
+    torch.testing.assert_close(gattn.attend(x, x, x, found), gattn.attend(x, x, x, found.expand()))
+
+
+def test_a_default_device_does_not_matter():
+    x = torch.randn(30, 1, 2)
+    with torch.device("meta"):
+        found = gattn.k_hop(RING, 2, 30, streamed=True)
+        stored = gattn.k_hop(RING, 2, 30)
+        out = gattn.attend(x, x, x, found)
+        both = gattn.batch([found, found])
+    same(stored, found.expand())
+    torch.testing.assert_close(out, gattn.attend(x, x, x, stored))
+    assert both.num_pairs == 2 * found.num_pairs
 
 
 def test_streamed_must_be_a_switch():

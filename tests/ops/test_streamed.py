@@ -264,6 +264,88 @@ def test_a_batch_axis_folds_into_the_heads():
         torch.testing.assert_close(together[b], gattn.attend(query[b], key[b], value[b], around))
 
 
+@pytest.mark.parametrize("normalizer", [TopK(2), Hard()], ids=str)
+def test_of_equal_scores_the_same_are_selected(normalizer):
+    """On a graph whose balls are narrow as well: everywhere the earlier pair counts."""
+    edges = graph(600, 900, 9)
+    x = torch.zeros(600, 1, 2, dtype=torch.float64)
+    value = torch.randn(600, 1, 3, dtype=torch.float64, requires_grad=True)
+    around = gattn.k_hop(edges, 3, 600, streamed=True)
+    found = []
+    for structure, name in ((around, "cpu"), (around.expand(), "cpu"), (around, "reference")):
+        out = gattn.attend(x, x, value, structure, normalizer=normalizer, backend=name)
+        found.append((out, *torch.autograd.grad(out.pow(2).sum(), value)))
+    for other in found[1:]:
+        for one, another in zip(found[0], other, strict=True):
+            torch.testing.assert_close(one, another)
+
+
+@pytest.mark.parametrize("normalizer", [Softmax(), Sparsemax()], ids=str)
+@pytest.mark.parametrize("name", ["cpu", "blocks"])
+def test_an_input_that_changes_before_the_backward_is_noticed(normalizer, name):
+    around = gattn.k_hop(graph(25, 60, 1), 2, 25, streamed=True)
+    leaf = torch.randn(25, 1, 2, requires_grad=True)
+    for changed in range(3):
+        sides = [leaf * 1 for _ in range(3)]
+        out = gattn.attend(*sides, around, normalizer=normalizer, backend=name)
+        with torch.no_grad():
+            sides[changed].mul_(0)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            out.sum().backward()
+
+
+def test_gradients_of_half_types_are_rounded_once():
+    edges = torch.stack([torch.arange(1, 40), torch.zeros(39, dtype=torch.int64)])
+    edges = torch.cat([edges, edges.flip(0)], dim=1)
+    around = gattn.k_hop(edges, 1, 40, streamed=True)
+    assert len(around.blocks(23)) > 1
+    x, bias = torch.randn(40, 1, 2), torch.zeros(2, 1, dtype=torch.float16, requires_grad=True)
+    upstream = torch.randn(40, 1, 2) * 1e6
+    upstream[20:] *= -1
+    grads = []
+    for structure in (around, around.expand()):
+        out = gattn.attend(x, x, x, structure, hop_bias=bias)
+        grads.append(torch.autograd.grad(out, bias, upstream)[0])
+    torch.testing.assert_close(*grads, equal_nan=True)
+
+
+@pytest.mark.parametrize("normalizer", [Softmax(), Sparsemax()], ids=str)
+def test_functional_derivatives_go_through_the_reference(normalizer):
+    around = gattn.k_hop(graph(12, 30, 3), 2, 12, streamed=True)
+    x = torch.randn(12, 1, 2, dtype=torch.float64)
+
+    def loss(query, structure):
+        return gattn.attend(query, x, x, structure, normalizer=normalizer).sin().sum()
+
+    grads = [torch.func.grad(loss)(x, structure) for structure in (around, around.expand())]
+    torch.testing.assert_close(*grads)
+
+
+def test_neighbourhoods_may_be_built_inside_of_what_is_compiled():
+    def attended(x, edges):
+        return gattn.attend(x, x, x, gattn.k_hop(edges, 2, 40))
+
+    compiled, x = torch.compile(attended, backend="aot_eager"), torch.randn(40, 1, 2)
+    for count in (90, 70):
+        edges = graph(40, count, 1)
+        torch.testing.assert_close(compiled(x, edges), attended(x, edges))
+
+
+def test_gradients_are_contiguous_whatever_the_inputs_are():
+    """As the shapes say that a compiler is told."""
+    around = gattn.k_hop(graph(12, 30, 3), 2, 12, streamed=True)
+    sides = [torch.randn(2, 4, 12).permute(2, 0, 1).requires_grad_() for _ in range(3)]
+    for structure in (around, around.expand()):
+
+        def layer(*sides, structure=structure):
+            return gattn.attend(*sides, structure).sin()
+
+        compiled = torch.compile(layer, backend="inductor")
+        grads = (torch.autograd.grad(f(*sides).sum(), sides) for f in (layer, compiled))
+        for one, other in zip(*grads, strict=True):
+            torch.testing.assert_close(one, other)
+
+
 def test_huge_scores_stay_finite():
     around = gattn.k_hop(graph(20, 60, 8), 2, 20, streamed=True)
     query = (torch.randn(20, 2, 3) * 1e18).requires_grad_()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from gattn._numba import buffers
@@ -33,7 +32,7 @@ def attend(
     dtype, width = inputs.compute_dtype, inputs.values.shape[2]
     rows, heads = around.num_rows, inputs.left.shape[1]
     out = buffers.empty(rows, heads, width, dtype=inputs.values.dtype)
-    found = (out, *(torch.empty(rows, heads, dtype=dtype) for _ in range(3)))
+    found = (out, *(buffers.empty(rows, heads, dtype=dtype) for _ in range(3)))
     for _, here, block in _blocks(_cast(inputs), around, transposed=False):
         for whole, part in zip(found, launch.attend(block)[:4], strict=True):
             whole[here] = part
@@ -92,7 +91,7 @@ class _Sums:
         return [
             grads[name].to(getattr(self.inputs, name).dtype)
             if name in self.wanted and name in grads
-            else torch.zeros_like(getattr(self.inputs, name))
+            else getattr(self.inputs, name).new_zeros(getattr(self.inputs, name).shape)
             if name in self.wanted
             else nothing
             for name in DIFFERENTIABLE
@@ -100,21 +99,20 @@ class _Sums:
 
 
 def _cast(inputs: Inputs) -> Inputs:
-    """All features in the compute dtype: once, and not again for every block."""
-    sides = {name: getattr(inputs, name) for name in ("left", "right", "value")}
-    dtype = inputs.compute_dtype
-    return inputs._replace(**{n: s if s is None else s.to(dtype) for n, s in sides.items()})
+    """All that has gradients in the compute dtype: these are rounded once, when they are sums."""
+    dtype, found = inputs.compute_dtype, zip(DIFFERENTIABLE, inputs.differentiable, strict=True)
+    return inputs._replace(**{n: t if t is None else t.to(dtype) for n, t in found})
 
 
 def _blocks(
     inputs: Inputs, around: Streamed, transposed: bool
 ) -> Iterator[tuple[slice, slice, Inputs]]:
     """Targets, rows and inputs of every block."""
-    search, groups = around.search(), around.groups
+    pairs_of, groups = around.finder(), around.groups
     for first, last in around.blocks(MOST_PAIRS):
-        rowptr, col, hop = around.pairs(first, last, search)
+        rowptr, col, hop = pairs_of(first, last)
         bias, targets = inputs.target_bias, slice(first, last)
-        columns = torch.zeros(1, dtype=torch.int64), col[:0], torch.empty(0, dtype=torch.int64)
+        columns = rowptr[:1], col[:0], rowptr[:0]
         if transposed:
             columns = compressed_columns(rowptr, col, around.num_sources)
         block = inputs._replace(
