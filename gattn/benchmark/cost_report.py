@@ -96,7 +96,7 @@ def summary(rows: Iterable[Row]) -> list[str]:
     said = []
     for field, name in (("seconds", "Seconds"), ("bytes", "Memory")):
         for way in WAYS:
-            ratios = sorted(ratio(row, field) for row in measured(rows) if row["way"] == way)
+            ratios = sorted(ratio(row, field) for row in known(rows, field) if row["way"] == way)
             if ratios:
                 within = sum(0.5 <= found <= 2 for found in ratios)
                 said.append(
@@ -113,6 +113,16 @@ def measured(rows: Iterable[Row]) -> list[Row]:
         rows: of a file.
     """
     return [row for row in latest(rows) if row["measure"] == "step" and row["status"] == "ok"]
+
+
+def known(rows: Iterable[Row], field: str) -> list[Row]:
+    """Return the measured steps that have a quantity: memory may be too little to be seen.
+
+    Args:
+        rows: of a file.
+        field: "seconds" or "bytes".
+    """
+    return [row for row in measured(rows) if row[field]]
 
 
 def ratio(row: Row, field: str) -> float:
@@ -159,7 +169,7 @@ def figure(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path:
     for axes, (field, title) in zip(
         panels, (("seconds", "seconds of a step"), ("bytes", "peak memory, bytes")), strict=True
     ):
-        _draw(axes, found, field, title)
+        _draw(axes, known(found, field), field, title)
     panels[0].legend(*_legend(found), fontsize=8, frameon=False, loc="upper left")
     page.savefig(path, format="png")
     return Path(path)
@@ -171,7 +181,8 @@ def _draw(axes: Axes, rows: Sequence[Row], field: str, title: str) -> None:
         marker = _MARKERS[graphs.index(row["graph"]) % len(_MARKERS)]
         where = row[field], row[f"predicted_{field}"]
         axes.plot(*where, marker, color=_COLOURS[row["way"]], markersize=6, alpha=0.8)
-    ends = [min(row[field] for row in rows) / 2, max(row[field] for row in rows) * 2]
+    values = [row[field] for row in rows] or [1.0]
+    ends = [min(values) / 2, max(values) * 2]
     axes.plot(ends, ends, color=_GREY, linewidth=1)
     axes.fill_between(ends, [e / 2 for e in ends], [e * 2 for e in ends], color=_GREY, alpha=0.15)
     axes.set(xscale="log", yscale="log", xlabel="measured", ylabel="predicted", title=title)

@@ -54,6 +54,13 @@ def test_a_figure(tmp_path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_memory_that_was_not_seen_is_left_out(tmp_path) -> None:
+    rows = [step("stored", bytes=0), step("streamed", bytes=None)]
+    assert [line.split(",")[0] for line in report.summary(rows)] == ["Seconds", "Seconds"]
+    assert "| 3 MB, ok |" in report.memory_table(rows)
+    assert report.figure(rows, tmp_path / "figure.png").exists()
+
+
 def test_ratios_are_of_measured_steps_only() -> None:
     rows = [step("stored", predicted=3.0), step("streamed", status="failed")]
     assert [report.ratio(row, "seconds") for row in report.measured(rows)] == [pytest.approx(3.0)]
