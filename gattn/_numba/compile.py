@@ -15,15 +15,23 @@ FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
 _PACKAGE = Path(__file__).parents[1]
 
 
-@cache
+_looked: list[str | None] = []  # no functools.cache: torch.compile warns of one on its way
+
+
 def missing() -> str | None:
     """Why there is no compiler, in one line; `None` where there is one. Warns the first time."""
+    if not _looked:
+        _looked.append(_look())
+    return _looked[0]
+
+
+def _look() -> str | None:
     try:
         import numba  # noqa: F401
     except ImportError as error:
         reason = f"numba cannot be imported ({error})"
         warnings.warn(
-            f"gattn: {reason}; the reference computes instead, many times slower", stacklevel=2
+            f"gattn: {reason}; the reference computes instead, many times slower", stacklevel=4
         )
         return reason
     return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -36,6 +37,18 @@ def mover(device: torch.device | str, non_blocking: bool) -> Callable[[Tensor], 
         raise TypeError(f"device: found {device!r}, expected a device")
     place = torch.device(device)
     return lambda tensor: tensor.to(place, non_blocking=non_blocking)
+
+
+@contextmanager
+def outside_of_transforms() -> Iterator[None]:
+    """No transform of `torch.func` sees what happens here: it would hide the memory of tensors."""
+    inside = torch._C._functorch.peek_interpreter_stack  # type: ignore[attr-defined]
+    with ExitStack() as outside:
+        while not torch.compiler.is_compiling() and inside() is not None:
+            from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
+
+            outside.enter_context(temporarily_pop_interpreter_stack())
+        yield
 
 
 def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:

@@ -21,6 +21,7 @@ from gattn.neighborhood._tensors import (
     check_budget,
     map_tensors,
     mover,
+    outside_of_transforms,
     pointers,
 )
 from gattn.neighborhood.sparse import Sparse
@@ -202,8 +203,10 @@ class Streamed:
         Raises:
             ValueError: there are more pairs than `max_pairs`.
         """
-        check_budget(f"{self!r}", self.num_pairs, max_pairs, _ADVICE)
-        col, hop, transpose = _written(self)
+        budget = _check.integer("max_pairs", max_pairs, 0)
+        check_budget(f"{self!r}", self.num_pairs, budget, _ADVICE)
+        with outside_of_transforms():
+            col, hop, transpose = _written(self)
         stored = Sparse.trusted(
             rowptr=self.starts,
             col=col,
@@ -233,7 +236,7 @@ class Streamed:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Streamed:
         """The same neighbourhood for features on another device; searches stay on the CPU."""
-        place = mover(device, non_blocking)(torch.empty(0)).device
+        place = mover(device, non_blocking)(torch.empty(0, device=self.device)).device
         return _changed(self, device=place)
 
     def pin_memory(self) -> Streamed:

@@ -152,7 +152,7 @@ def test_what_stands_there():
     [
         (OneHop(), HeteroData(), TypeError, "data: found HeteroData, expected a Data"),
         (khop(1), Data(x=torch.ones(2, 1)), TypeError, "without an edge_index, expected one"),
-        (khop(2, max_pairs=3), graph(6, 9), ValueError, "at most max_pairs = 3"),
+        (khop(2, max_pairs=3, streamed=False), graph(6, 9), ValueError, "at most max_pairs = 3"),
         (khop(-1), graph(6, 9), ValueError, "num_hops: found -1"),
         (khop(1, shells=1), graph(6, 9), TypeError, "shells: found 1, expected distances"),
     ],
