@@ -100,7 +100,7 @@ def k_hop(
         what = f"the complete graph of {count:,} nodes"
         check_budget(what, count * count, budget, _ADVICE)
     edges = _edges(source, target, count)
-    found = Streamed(*edges, radius + complete, kept, complete)
+    found = Streamed.of_graph(*edges, radius + complete, kept, complete)
     if _is_streamed(found, streamed, budget):
         return found.to(edge_index.device)
     what = f"the {radius}-hop neighbourhood of {count:,} nodes"

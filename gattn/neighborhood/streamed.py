@@ -75,8 +75,21 @@ class Streamed:
         object.__setattr__(self, "device", torch.device(self.device))
         _check.integers("rowptr", self.rowptr)
         Sparse(self.rowptr, self.col, max(self.rowptr.numel() - 1, 0))  # checks both
-        counts = self.search().count(np.arange(self.num_targets))
-        object.__setattr__(self, "starts", _pointers(counts))
+        object.__setattr__(self, "starts", _counted(self))
+
+    @classmethod
+    def of_graph(
+        cls, rowptr: Tensor, col: Tensor, num_hops: int, shells: tuple[int, ...], complete: bool
+    ) -> Streamed:
+        """A neighbourhood of parts that are right by construction, whose pairs are counted.
+
+        Args: as the constructor.
+        """
+        parts = {"num_hops": num_hops, "shells": shells, "complete": complete, "groups": 1}
+        made = cls.trusted(
+            rowptr=rowptr, col=col, starts=rowptr, device=torch.device("cpu"), **parts
+        )
+        return _changed(made, starts=_counted(made))
 
     @classmethod
     def trusted(cls, **parts: Any) -> Streamed:
@@ -293,6 +306,11 @@ def _check_searched(streamed: Streamed) -> None:
         raise TypeError(f"device: found {streamed.device!r}, expected a device")
 
 
+def _counted(streamed: Streamed) -> Tensor:
+    """Row pointers `[N + 1]` of the pairs."""
+    return _pointers(streamed.search().count(np.arange(streamed.num_targets)))
+
+
 def _pointers(counts: np.ndarray) -> Tensor:
     """Row pointers `[R + 1]` of counts per row `[R]`."""
     return torch.from_numpy(np.concatenate([np.zeros(1, np.int64), counts.cumsum()]))
@@ -332,8 +350,8 @@ def _reversed(pairs: Streamed) -> Any:
     Twice transposed, edges are sorted: that shows whether the graph is symmetric.
     """
     count = pairs.num_sources
-    there = compressed_columns(pairs.rowptr, pairs.col, count)
-    back = compressed_columns(*there[:2], count)
-    if all(torch.equal(*sides) for sides in zip(there[:2], back[:2], strict=True)):
+    rowptr, col, _ = compressed_columns(pairs.rowptr, pairs.col, count)
+    same = torch.equal(rowptr, pairs.rowptr)
+    if same and torch.equal(col, compressed_columns(rowptr, col, count)[1]):
         return None
-    return pairs.searcher(*there[:2])
+    return pairs.searcher(rowptr, col)
