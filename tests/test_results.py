@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gattn.benchmark import cost_report
+from gattn.benchmark.breadth import markdown as breadth_table
 from gattn.benchmark.profile import markdown as profile_table
 from gattn.benchmark.sampling import markdown as sampling_table
 from gattn.benchmark.table import markdown as bench_table
@@ -80,6 +81,16 @@ def test_the_table_of_costs():
     assert {(row["breadth"], row["depth"]) for row in rows} == {
         (breadth, depth) for breadth in (1, 2, 3) for depth in (1, 2, 3, 4)
     }
+
+
+@pytest.mark.parametrize("what", ["build", "attend", "memory"])
+def test_the_tables_of_breadth(what):
+    rows, text = (
+        read_rows(RESULTS / "breadth" / "breadth.jsonl"),
+        (RESULTS / "breadth.md").read_text(),
+    )
+    place = re.search(f"<!-- table {what} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+    assert place.strip() == breadth_table(rows, what).strip()
 
 
 def test_the_table_of_sampling():

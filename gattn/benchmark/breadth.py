@@ -176,20 +176,24 @@ def measure(name: str, num_hops: int, way: str, threads: int) -> Row:
     return {"pairs": pairs, "peak_bytes": peak.read(), "build_seconds": build, "seconds": step}
 
 
-def rows(graphs: list[str], hops: list[int], stored: int, rounds: int) -> Iterator[Row]:
+def rows(
+    kinds: list[str], graphs: list[str], hops: list[int], stored: int, rounds: int
+) -> Iterator[Row]:
     """Measure everything.
 
     Args:
+        kinds: of "build", "attend" and "memory".
         graphs: names of `GRAPHS`.
         hops: breadths.
         stored: the most hops that are stored, or given to scipy.
         rounds: turns of each way.
     """
     for name in graphs:
-        for num_hops in (k for k in hops if 2 <= k <= stored):
+        for num_hops in (k for k in hops if "build" in kinds and 2 <= k <= stored):
             yield from build_rows(name, num_hops, rounds)
-        yield from attend_rows(name, 2, rounds)
-        for num_hops in hops:
+        if "attend" in kinds:
+            yield from attend_rows(name, 2, rounds)
+        for num_hops in hops if "memory" in kinds else ():
             for way in ("stored", "streamed"):
                 if way == "streamed" or num_hops <= stored:
                     yield memory_row(name, num_hops, way, torch.get_num_threads())
@@ -226,7 +230,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row["ratio"] is not None:
         by += f" ({row['ratio_low']:.2f}..{row['ratio_high']:.2f})"
     where = row["graph"], str(row["hops"]), of, row["way"]
-    return *where, f"{row['seconds']:.2f}", by
+    return *where, f"{row['seconds']:.3g}", by
 
 
 def draw(found: list[Row], path: Path) -> None:
@@ -254,6 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m gattn.benchmark.breadth", description=__doc__)
     parser.add_argument("--out", type=Path, help="folder")
     parser.add_argument("--graph", nargs="+", default=["uniform", "power law"], choices=GRAPHS)
+    parser.add_argument("--what", nargs="+", default=list(_COLUMNS), choices=_COLUMNS)
     parser.add_argument("--hops", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--stored", type=int, default=3, help="the most hops that are stored")
     parser.add_argument("--rounds", type=int, default=3)
@@ -268,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "breadth.jsonl"
-    for row in rows(given.graph, given.hops, given.stored, given.rounds):
+    for row in rows(given.what, given.graph, given.hops, given.stored, given.rounds):
         where = "/".join(str(row[n]) for n in ("what", "graph", "hops", "way"))
         full = {"key": f"{where}/{row.get('pass', '')}", "status": "ok"} | row
         append_row(path, full | circumstances("cpu") | {"time": now()})
