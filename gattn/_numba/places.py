@@ -69,6 +69,8 @@ class Places:
             grown = np.empty(max(needed, 2 * self.size), np.int64)
             grown[: self.size] = self.codes
             self._codes = grown
+        # Never a table of no slots, even of no nodes: `found` reads one wherever it looks.
+        needed = max(needed, 1)
         if not self._direct and 2 * needed > len(self._table):
             self._enlarge(1 << max(4, int(2 * needed - 1).bit_length()))
 

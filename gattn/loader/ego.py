@@ -61,6 +61,7 @@ class EgoLoader(KHopLoader):
         replace: whether those are picked with replacement.
         seed: of the picks and of `shuffle`; None takes numbers of torch's generator.
         transform: is given every batch.
+        transform_sampler_output: is given the `Egos` of every batch.
         filter_per_worker: gather features in the workers; None = if they are on the CPU.
         kwargs: of the `DataLoader`.
 
@@ -80,6 +81,7 @@ class EgoLoader(KHopLoader):
         replace: bool = False,
         seed: int | None = None,
         transform: Callable[[Any], Any] | None = None,
+        transform_sampler_output: Callable[[Any], Any] | None = None,
         filter_per_worker: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -96,6 +98,7 @@ class EgoLoader(KHopLoader):
             disjoint=True,
             seed=seed,
             transform=transform,
+            transform_sampler_output=transform_sampler_output,
             filter_per_worker=filter_per_worker,
             **kwargs,
         )
@@ -124,6 +127,8 @@ class EgoLoader(KHopLoader):
         Args:
             out: `Egos`.
         """
+        if self.transform_sampler_output is not None:
+            out = self.transform_sampler_output(out)
         made = _joined(cast(Data, self.data), out)
         return made if self.transform is None else self.transform(made)
 

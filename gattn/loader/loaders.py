@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -22,6 +22,12 @@ _UNSUPPORTED = {
     "weight_attr": None,
     "temporal_strategy": "uniform",
     "directed": True,
+}
+_OF_SAMPLER = {
+    "num_neighbors": None,
+    "replace": False,
+    "subgraph_type": "directional",
+    "disjoint": False,
 }
 
 
@@ -45,7 +51,8 @@ class KHopLoader(NodeLoader, KeyedLoader):  # type: ignore[misc]  # torch's is m
         transform: is given every batch.
         transform_sampler_output: is given what the sampler found.
         filter_per_worker: gather features in the workers; None = if they are on the CPU.
-        neighbor_sampler: a sampler that is there already, instead of making one.
+        neighbor_sampler: a sampler that is there already, instead of making one; it has its own
+            `num_neighbors`, `replace`, `subgraph_type` and `disjoint`.
         kwargs: of the `DataLoader`, such as `batch_size`, `shuffle`, `num_workers`. Those of a
             `NeighborLoader` about time and weights are refused; `is_sorted` is found out.
 
@@ -74,8 +81,10 @@ class KHopLoader(NodeLoader, KeyedLoader):  # type: ignore[misc]  # torch's is m
         sampler = _sampler(
             neighbor_sampler, data, num_neighbors, replace, subgraph_type, disjoint, seed
         )
+        if isinstance(data, HeteroData):
+            _check_nodes(data, input_nodes)
         super().__init__(
-            data=_with_edges(data),
+            data=_with_edges(data, sampler),
             node_sampler=sampler,
             input_nodes=input_nodes,
             transform=transform,
@@ -146,10 +155,9 @@ class KHopLinkLoader(LinkLoader, KeyedLoader):  # type: ignore[misc]
         sampler = _sampler(
             neighbor_sampler, data, num_neighbors, replace, subgraph_type, disjoint, seed
         )
-        if edge_label_index is None and isinstance(data, Data) and "edge_index" not in data:
-            raise ValueError("edge_label_index: found None, expected pairs: the data has no edges")
+        _check_pairs(data, edge_label_index)
         super().__init__(
-            data=_with_edges(data),
+            data=_with_edges(data, sampler),
             link_sampler=sampler,
             edge_label_index=edge_label_index,
             edge_label=edge_label,
@@ -185,6 +193,36 @@ def _short(value: Any) -> str:
     return "a tensor" if isinstance(value, Tensor) else repr(value)
 
 
+def _check_nodes(data: HeteroData, given: Any) -> None:
+    """PyG asserts what seeds of a heterogeneous graph are, and says nothing."""
+    is_pair = isinstance(given, (list, tuple)) and len(given) == 2
+    kind = given[0] if is_pair else given
+    if not isinstance(kind, str):
+        found = "None" if given is None else type(given).__name__
+        raise TypeError(f"input_nodes: found {found}, expected a type, or (type, nodes)")
+    if kind not in data.node_types:
+        known = ", ".join(data.node_types)
+        raise ValueError(f"input_nodes: found type {kind!r}, expected one of {known}")
+
+
+def _check_pairs(data: Data | HeteroData, given: Any) -> None:
+    """Pairs are given, or the data has edges to take them from."""
+    if isinstance(data, Data):
+        if given is None and _edges_of(data, None) is None:
+            raise ValueError("edge_label_index: found None, expected pairs: the data has no edges")
+        return
+    if not isinstance(given, (list, tuple)) or not (len(given) == 2 or _is_type(given)):
+        found = "None" if given is None else type(given).__name__
+        raise TypeError(f"edge_label_index: found {found}, expected a type, or (type, pairs)")
+    kind, pairs = (given, None) if _is_type(given) else given
+    if pairs is None and _edges_of(data, data._to_canonical(*kind)) is None:
+        raise ValueError(f"edge_label_index: found {kind}, expected pairs: the data has no edges")
+
+
+def _is_type(given: Sequence[Any]) -> bool:
+    return all(isinstance(part, str) for part in given)
+
+
 def _sampler(
     given: KHopSampler | None,
     data: Data | HeteroData,
@@ -194,38 +232,54 @@ def _sampler(
     disjoint: bool,
     seed: int | None,
 ) -> KHopSampler:
+    kinds = {"replace": replace, "subgraph_type": subgraph_type, "disjoint": disjoint}
     if given is not None:
-        _check_given(given, data, num_neighbors)
+        _check_alone(given, {"num_neighbors": num_neighbors, **kinds})
+        _check_given(given, data)
         return given
     if num_neighbors is None:
         raise TypeError("num_neighbors: found None, expected one number for each hop")
     if not isinstance(data, (Data, HeteroData)):
         raise TypeError(f"data: found {type(data).__name__}, expected a Data or a HeteroData")
-    kinds = {"replace": replace, "subgraph_type": subgraph_type, "disjoint": disjoint}
     return KHopSampler(data, num_neighbors, **kinds, seed=seed)  # type: ignore[arg-type]
 
 
-def _check_given(
-    sampler: KHopSampler, data: Data | HeteroData, num_neighbors: FanOut | None
-) -> None:
+def _check_alone(sampler: KHopSampler, given: dict[str, Any]) -> None:
+    """A sampler that is there comes without the arguments to make one."""
     if not isinstance(sampler, KHopSampler):
         found = type(sampler).__name__
         raise TypeError(f"neighbor_sampler: found {found}, expected a KHopSampler")
-    if num_neighbors is not None:
-        raise TypeError(f"num_neighbors: found {num_neighbors}, expected None: the sampler has it")
+    for name, usual in _OF_SAMPLER.items():
+        found = getattr(given[name], "value", given[name])
+        if found is not usual and found != usual:
+            raise TypeError(f"{name}: found {found!r}, expected {usual!r}: the sampler has it")
+
+
+def _check_given(sampler: KHopSampler, data: Data | HeteroData) -> None:
     types = data.node_types if isinstance(data, HeteroData) else None
     count = {k: data[k].num_nodes for k in types} if types else data.num_nodes
     if count != sampler.num_nodes:
         raise ValueError(f"data: found {count} nodes, expected {sampler.num_nodes} of the sampler")
     for name, edges in sampler.graph.edges.items():
-        store = data if name is None else data[name]
-        if "edge_index" in store and not edges.are_probably(store["edge_index"]):
+        found = _edges_of(data, name)
+        if found is not None and not edges.are_probably(found):
             raise ValueError("data: found other edges, expected those of the sampler, in its order")
 
 
-def _with_edges(data: Data | HeteroData) -> Data | HeteroData:
-    """PyG writes edges into a batch only where the data has some."""
-    if isinstance(data, Data) and "edge_index" not in data:
+def _edges_of(data: Data | HeteroData, name: Any) -> Tensor | None:
+    """The edges of a type, if the data has some."""
+    if isinstance(data, HeteroData):
+        # To ask it for a type that it has not would add the type.
+        return data[name].get("edge_index", None) if name in data.edge_types else None
+    return data.edge_index if "edge_index" in data else None
+
+
+def _with_edges(data: Data | HeteroData, sampler: KHopSampler) -> Data | HeteroData:
+    """PyG writes edges into a batch only where the data has some; the user's is left alone."""
+    missing = [name for name in sampler.graph.edges if _edges_of(data, name) is None]
+    if missing:
         data = copy.copy(data)
-        data.edge_index = torch.empty(2, 0, dtype=torch.int64)
+    for name in missing:
+        store = data[name] if isinstance(data, HeteroData) else data
+        store.edge_index = torch.empty(2, 0, dtype=torch.int64)
     return data

@@ -137,10 +137,11 @@ class KHopSampler(BaseSampler):
         """
         _refuse_times(index.time)
         bits = self.key(key, index.row, index.col)
+        in_pairs = neg_sampling is None or neg_sampling.is_binary()
         return self._finished(
             edge_sample(
                 index,
-                lambda seeds, _: self._sample(seeds, bits),
+                lambda seeds, _: self._ends(seeds, bits, in_pairs),
                 self.num_nodes,
                 self.disjoint,
                 neg_sampling=KeyedNegatives.of(neg_sampling, bits),
@@ -167,6 +168,20 @@ class KHopSampler(BaseSampler):
             if self.graph.hetero
             else _homogeneous(found, self.walk, is_walk)
         )
+
+    def _ends(self, seeds: Tensor | dict[str, Tensor], key: int, in_pairs: bool) -> Output:
+        """The neighbourhoods of all sources, then all targets; both of a pair have its number."""
+        out = self._sample(seeds, key)
+        # PyG takes numbers of seeds modulo that of positives, which keeps the ends of a pair
+        # together only where negatives are a multiple of them.
+        half = sum(map(len, seeds.values() if isinstance(seeds, dict) else [seeds])) // 2
+        if not in_pairs or out.batch is None:
+            return out
+        if isinstance(out, HeteroSamplerOutput):
+            out.batch = {name: number % half for name, number in out.batch.items()}
+        else:
+            out.batch = out.batch % half
+        return out
 
     def expand(self, seeds: dict[Any, Tensor], key: int) -> Sampled:
         """The walk from seeds of some types, which are checked; the type is None where all are one.

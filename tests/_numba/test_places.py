@@ -64,6 +64,13 @@ def test_memory_grows_with_the_batch_and_not_with_the_graph():
     assert len(places.table[0]) < 1000
 
 
+@pytest.mark.parametrize("num_nodes", [None, 0, 5, 1000])
+def test_nodes_are_looked_up_where_there_are_none(num_nodes):
+    table, _, direct = Places(np.empty(0, np.int64), num_nodes).table
+    assert len(table) == (16 if num_nodes in (None, 1000) else num_nodes) and not table.any()
+    assert direct == (num_nodes in (0, 5))
+
+
 def test_another_order():
     places = Places(np.array([5, 9, 5, 7]), None)
     places.insert(np.array([9, 11]))

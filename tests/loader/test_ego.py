@@ -1,5 +1,7 @@
 """`EgoLoader`: every ball is the one that PyG cuts out."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
@@ -93,6 +95,15 @@ def test_seeds_workers_and_transforms(workers, filter_per_worker):
     assert same(epochs[0], list(expected)) and same(epochs[1], list(expected))
     assert not same(*epochs)
     assert torch.equal(epochs[0][0].twice, 2 * epochs[0][0].x)
+
+
+def one_farther(egos):
+    return dataclasses.replace(egos, hop=egos.hop + 1)
+
+
+def test_a_transform_of_what_was_found():
+    for batch in EgoLoader(graph(), 2, batch_size=20, transform_sampler_output=one_farther):
+        assert batch.hop[batch.root_n_id].tolist() == [1] * 20
 
 
 def test_graphs_without_edges():

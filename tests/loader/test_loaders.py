@@ -1,6 +1,7 @@
 """`KHopLoader` and `KHopLinkLoader` beside PyG's, in worker processes, with transforms."""
 
 import copy
+import math
 import pickle
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.loader import LinkLoader, NodeLoader
 from torch_geometric.nn import SAGEConv
+from torch_geometric.sampler.base import SubgraphType
 from torch_geometric.utils import trim_to_layer
 
 from gattn.loader import KHopLinkLoader, KHopLoader, KHopSampler
@@ -123,6 +125,39 @@ def test_a_heterogeneous_graph():
     assert len(list(KHopLoader(data, [2], input_nodes="venue", batch_size=2))) == 2
 
 
+def induced(data, name, batch):
+    """Edges among the nodes of a batch, by comparing all with all: `[position, target]`."""
+    source, target = batch[name[0]], batch[name[2]]
+    there = set(codes(source))
+    return sorted(
+        (edge, place)
+        for place, (subgraph, node) in enumerate(codes(target))
+        for edge, (u, v) in enumerate(data[name].edge_index.T.tolist())
+        if v == node and (subgraph, u) in there
+    )
+
+
+def codes(store):
+    """Subgraph and node of every node of a batch."""
+    ids = store.n_id.tolist()
+    return list(zip(store.batch.tolist() if "batch" in store else [0] * len(ids), ids, strict=True))
+
+
+@pytest.mark.parametrize("disjoint", [False, True])
+@pytest.mark.parametrize("kind", ["paper", "venue"])
+@pytest.mark.parametrize("silent", [[], RELATIONS[:1], RELATIONS[1:3], RELATIONS])
+def test_induced_edges_where_types_are_not_reached(silent, kind, disjoint):
+    data = hetero_graph()
+    fan_outs = {name: [0 if name in silent else 2] for name in RELATIONS}
+    given = {"subgraph_type": "induced", "disjoint": disjoint, "batch_size": 3, "seed": 0}
+    for batch in KHopLoader(data, fan_outs, (kind, torch.tensor([1, 0, 2, 3])), **given):
+        for name in RELATIONS:
+            found = batch[name].e_id.tolist(), batch[name].edge_index[1].tolist()
+            assert sorted(zip(*found, strict=True)) == induced(data, name, batch)
+            n_id = [batch[name[2 * i]].n_id[batch[name].edge_index[i]] for i in range(2)]
+            assert torch.equal(torch.stack(n_id), data[name].edge_index[:, batch[name].e_id])
+
+
 class Trimmed(torch.nn.Module):
     """Two layers, the second on what it needs only."""
 
@@ -203,6 +238,40 @@ def test_compressed_edges_and_features_from_elsewhere():
         assert torch.equal(batch.edge_index, other.edge_index) and torch.equal(batch.x, other.x)
         assert torch.equal(batch.n_id[batch.edge_index], edges[:, batch.e_id])
     assert "edge_index" not in bare
+
+
+def test_edges_of_many_types_from_elsewhere():
+    data, bare = hetero_graph(), hetero_graph()
+    for name in RELATIONS:
+        del bare[name]
+    sampler = KHopSampler(data, [3, 2], seed=0)
+    given = {"neighbor_sampler": sampler, "input_nodes": "paper", "batch_size": 8}
+    found, expected = KHopLoader(bare, **given), KHopLoader(data, **given)
+    for batch, other in zip(found, expected, strict=True):
+        assert batch.edge_types == RELATIONS
+        for name in RELATIONS:
+            assert torch.equal(batch[name].edge_index, other[name].edge_index)
+            assert torch.equal(batch[name].e_id, other[name].e_id)
+    pairs = (RELATIONS[0], data[RELATIONS[0]].edge_index[:, :5])
+    (batch,) = KHopLinkLoader(bare, None, pairs, neighbor_sampler=sampler, batch_size=5)
+    assert batch[RELATIONS[0]].num_edges > 0
+    assert bare.edge_types == [], "that of the user is left alone"
+
+
+@pytest.mark.parametrize("amount", [0.1, 0.5, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("name", [None, *RELATIONS[:2]])
+def test_both_ends_of_a_pair_are_in_one_subgraph(name, amount):
+    data = graph() if name is None else hetero_graph()
+    given = {"disjoint": True, "batch_size": 16, "seed": 0, "neg_sampling_ratio": amount}
+    for batch in KHopLinkLoader(data, [2], name, **given):
+        stores = [batch] * 2 if name is None else [batch[kind] for kind in name[::2]]
+        store = batch if name is None else batch[name]
+        ends = store.edge_label_index
+        found = [part.batch[at] for part, at in zip(stores, ends, strict=True)]
+        size = len(store.input_id)
+        expected = torch.arange(ends.shape[1]) % size
+        assert ends.shape[1] == size + math.ceil(size * amount)
+        assert torch.equal(found[0], expected) and torch.equal(found[1], expected)
 
 
 @pytest.mark.parametrize("disjoint", [False, True])
@@ -324,3 +393,50 @@ def test_a_sampler_of_another_graph_is_refused():
         KHopLoader(hetero_graph(), neighbor_sampler=sampler, input_nodes="paper")
     with pytest.raises(TypeError, match=r"^num_neighbors: found \[3\], expected None: the sampler"):
         KHopLoader(graph(30), [3], neighbor_sampler=sampler)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ({"replace": True}, r"^replace: found True, expected False: the sampler has it$"),
+        ({"disjoint": True}, r"^disjoint: found True, expected False: the sampler has it$"),
+        ({"subgraph_type": "induced"}, r"^subgraph_type: found 'induced', expected 'directional'"),
+        ({"subgraph_type": SubgraphType.bidirectional}, r"^subgraph_type: found 'bidirectional', "),
+    ],
+)
+@pytest.mark.parametrize("kind", [KHopLoader, KHopLinkLoader])
+def test_what_the_sampler_has_is_not_given_again(kind, kwargs, said):
+    sampler = KHopSampler(graph(), [2])
+    with pytest.raises(TypeError, match=said):
+        kind(graph(), neighbor_sampler=sampler, **kwargs)
+    kind(graph(), neighbor_sampler=sampler, subgraph_type=SubgraphType.directional)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, r"^input_nodes: found None, expected a type, or \(type, nodes\)$"),
+        (torch.arange(3), r"^input_nodes: found Tensor, expected a type, or \(type, nodes\)$"),
+        ("book", r"^input_nodes: found type 'book', expected one of paper, author, venue$"),
+        (("book", [0]), r"^input_nodes: found type 'book', expected one of paper, author, venue$"),
+    ],
+)
+def test_seeds_of_no_type_are_refused(given, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        KHopLoader(hetero_graph(), [2], given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, r"^edge_label_index: found None, expected a type, or \(type, pairs\)$"),
+        ("cites", r"^edge_label_index: found str, expected a type, or \(type, pairs\)$"),
+        (("paper", "in", "venue"), r"^edge_label_index: found \('paper', 'in', 'venue'\), exp"),
+        ((("paper", "in", "venue"), None), r"^edge_label_index: found \('paper', 'in', 'venue'"),
+    ],
+)
+def test_pairs_of_no_type_are_refused(given, said):
+    data = hetero_graph()
+    with pytest.raises((TypeError, ValueError), match=said):
+        KHopLinkLoader(data, [2], given)
+    assert data.edge_types == RELATIONS
