@@ -10,6 +10,9 @@ from gattn.cost.text import counted, duration, size
 EXACT = ("stored", "streamed")
 """The ways that attend to the same pairs; they differ by rounding only."""
 
+OTHER = ("diffusion", "sampled")
+"""Other operators, the one that is thought of first in front."""
+
 SHARE = 0.8
 """Of the memory that is free, what a step may take."""
 
@@ -21,8 +24,9 @@ def choose(breadth: Breadth, limit: float | None) -> tuple[str, str]:
     """The way to take, and why.
 
     The faster one of "stored" and "streamed" that fits; stored, where the two are alike. Where
-    neither fits, or a step would take more than `SLOW` seconds, "diffusion" if it fits, else
-    "sampled": these are other operators, so it is the user's choice.
+    neither fits, or a step would take more than `SLOW` seconds, "diffusion" if it fits and is
+    faster, else "sampled" on the same terms: these are other operators, so it is the user's choice.
+    "none" where nothing fits.
 
     Args:
         breadth: what it costs.
@@ -34,8 +38,11 @@ def choose(breadth: Breadth, limit: float | None) -> tuple[str, str]:
     best = min(exact, key=lambda name: _seconds(name, fitting[name]), default=None)
     if best is not None and fitting[best].seconds <= SLOW:
         return best, _why_exact(best, breadth, fitting)
-    other = "diffusion" if "diffusion" in fitting else "sampled"
-    return other, _why_other(other, best, breadth)
+    slowest = float("inf") if best is None else fitting[best].seconds
+    others = [name for name in OTHER if name in fitting and fitting[name].seconds < slowest]
+    if others:
+        return others[0], _why_other(others[0], best, breadth)
+    return ("none", _why_none(breadth)) if best is None else (best, _why_slow(best, breadth))
 
 
 def advice(costs: Costs, limit: float | None = None) -> list[str]:
@@ -63,14 +70,27 @@ def _seconds(name: str, way: Way) -> float:
 
 
 def _why_exact(name: str, breadth: Breadth, fitting: dict[str, Way]) -> str:
-    way, pairs = breadth.ways[name], counted(breadth.pairs.value)
-    told = f"{pairs} pairs, {size(way.bytes)}, {duration(way.seconds)} a step"
+    told = _told(name, breadth)
     if name == "stored":
         return f"since it fits ({told})"
     other = breadth.ways["stored"]
     if "stored" not in fitting:
         return f"since to store the pairs would take {size(other.bytes)} ({told})"
     return f"since it is no slower, and stores nothing ({told})"
+
+
+def _why_slow(name: str, breadth: Breadth) -> str:
+    return f"with patience, since no other way that fits is faster ({_told(name, breadth)})"
+
+
+def _told(name: str, breadth: Breadth) -> str:
+    way, pairs = breadth.ways[name], counted(breadth.pairs.value)
+    return f"{pairs} pairs, {size(way.bytes)}, {duration(way.seconds)} a step"
+
+
+def _why_none(breadth: Breadth) -> str:
+    name, way = min(breadth.ways.items(), key=lambda item: item[1].bytes)
+    return f"since nothing fits (the least memory, {size(way.bytes)}, is that of {name})"
 
 
 def _why_other(name: str, best: str | None, breadth: Breadth) -> str:

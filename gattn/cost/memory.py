@@ -83,6 +83,18 @@ def sampled(nodes: float, edges: float, layers: int, sizes: Sizes) -> float:
     )
 
 
+def features(nodes: float, sizes: Sizes) -> float:
+    r"""What any step over all nodes holds beside its pairs, in bytes: $8 \cdot 4 N H C$.
+
+    Query, key, value, their gradients, the output and its gradient.
+
+    Args:
+        nodes: N.
+        sizes: H and C.
+    """
+    return _features(nodes, sizes, _FEATURES)
+
+
 def _features(nodes: float, sizes: Sizes, tensors: int) -> float:
     return tensors * _NUMBER * nodes * sizes.heads * sizes.channels
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gattn import _check
+from gattn import _check, _memory
 from gattn.cost import memory
 from gattn.cost.calibration import OneHop, Rates, Sizes, calibrate
+from gattn.cost.text import size
 from gattn.neighborhood import Estimate, Interval, estimate
 from gattn.neighborhood._tensors import MAX_HOPS
 from gattn.neighborhood.estimating import by_target
@@ -45,11 +46,13 @@ class Breadth:
         num_hops: K.
         pairs: within K hops.
         ways: by the names of `WAYS`.
+        counted: the pairs are exact, not estimated.
     """
 
     num_hops: int
     pairs: Interval
     ways: dict[str, Way]
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,18 +119,16 @@ def predict(
         seed: of all samples.
 
     Raises:
-        TypeError, ValueError, IndexError: an argument is out of range.
+        TypeError, ValueError, IndexError: an argument is out of range, or the features and their
+            gradients, with which pairs are measured, take more memory than is free.
     """
-    wanted = sorted({_check.integer("breadths", hops, 1, MAX_HOPS) for hops in breadths})
+    wanted = _wanted(breadths)
     sizes = Sizes(_check.integer("heads", heads, 1), _check.integer("channels", channels, 1))
     _check.integer("fan_out", fan_out, 1)
     _check.integer("batch_size", batch_size, 1)
-    if not wanted:
-        raise ValueError("breadths: found none, expected at least one")
-    found = estimate(edge_index, wanted[-1], num_nodes, seed=seed)
     rowptr, col = map(torch.from_numpy, by_target(edge_index, num_nodes))
-    if not found.num_nodes:
-        raise ValueError("num_nodes: found 0, expected a graph with nodes")
+    _check_room(len(rowptr) - 1, sizes)
+    found = estimate(edge_index, wanted[-1], num_nodes, seed=seed)
     rates, one_hop = calibrate((rowptr, col), found, wanted, sizes, seed)
     picks = fan_out, batch_size
     ways = {
@@ -140,8 +141,29 @@ def predict(
         channels,
         torch.get_num_threads(),
         *picks,
-        tuple(Breadth(hops, found.pairs[hops], ways[hops]) for hops in wanted),
+        tuple(Breadth(k, found.pairs[k], ways[k], k <= found.counted) for k in wanted),
     )
+
+
+def _wanted(breadths: Iterable[int]) -> list[int]:
+    if not isinstance(breadths, Iterable):
+        raise TypeError(f"breadths: found {breadths!r}, expected numbers of hops, such as [1, 2]")
+    wanted = sorted({_check.integer("breadths", hops, 1, MAX_HOPS) for hops in breadths})
+    if not wanted:
+        raise ValueError("breadths: found none, expected at least one")
+    return wanted
+
+
+def _check_room(nodes: int, sizes: Sizes) -> None:
+    """There are nodes, and memory for what is measured with."""
+    if not nodes:
+        raise ValueError("num_nodes: found 0, expected a graph with nodes")
+    needed, free = memory.features(nodes, sizes), _memory.available()
+    if free is not None and needed > free:
+        raise ValueError(
+            f"num_nodes: found {nodes:,}, whose features and gradients alone take {size(needed)}, "
+            f"expected no more than the {size(free)} that are free"
+        )
 
 
 def _ways(

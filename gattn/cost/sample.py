@@ -93,15 +93,22 @@ def draw(
         rng: what draws.
     """
     count = len(rowptr) - 1
-    runs = 1 if num_rows >= count else min(_RUNS, -(-num_rows // _ROWS_OF_RUN))
-    each = min(count, -(-num_rows // max(runs, 1)))
+    runs, each = _runs(num_rows, count)
     starts = rng.integers(0, count - each + 1, runs).tolist()
     parts = [_run(rowptr, col, num_hops, first, each, most // runs) for first in starts]
     pointers = torch.cat([torch.zeros(1, dtype=torch.int64), *(part[0] for part in parts)])
     columns = torch.cat([part[1] for part in parts])
-    whole = len(pointers) - 1 == count
+    # A run of all rows may still have been cut short at the most pairs.
+    whole = each == count and len(pointers) - 1 == count
     counting, finding = (sum(part[2] for part in parts), sum(part[3] for part in parts))
     return Sample(pointers.cumsum(0), columns, count, whole, counting, finding)
+
+
+def _runs(num_rows: int, count: int) -> tuple[int, int]:
+    """How many runs, and the rows of each: one of all, where the runs would have as many."""
+    runs = min(_RUNS, -(-num_rows // _ROWS_OF_RUN))
+    each = -(-num_rows // runs)
+    return (1, count) if runs * each >= count else (runs, each)
 
 
 def _run(

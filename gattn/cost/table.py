@@ -53,8 +53,7 @@ def print_costs(costs: Costs, limit: float | None) -> None:
 
 def _texts(breadth: Breadth, nodes: int, limit: float | None) -> list[str]:
     pairs = breadth.pairs
-    exact = pairs.low == pairs.high
-    interval = "counted" if exact else f"{counted(pairs.low)} to {counted(pairs.high)}"
+    interval = "counted" if breadth.counted else f"{counted(pairs.low)} to {counted(pairs.high)}"
     room = float("inf") if limit is None else limit * SHARE
     ways = [
         f"{duration(way.seconds)}, {size(way.bytes)}{'' if way.bytes <= room else ' !'}"

@@ -56,10 +56,21 @@ def total(of: Sequence[int], counts: Sequence[np.ndarray]) -> Interval:
     seen = float(sum(int(found.sum()) for found in counts))
     sizes, drawn = np.array(of), np.array([len(found) for found in counts])
     value = float(sum(size * found.mean() for size, found in zip(sizes, counts, strict=True)))
-    spread = np.array([found.var(ddof=1) if len(found) > 1 else 0.0 for found in counts])
+    spread = np.array([_spread(found, value / sizes.sum()) for found in counts])
     parts = sizes * (sizes - drawn) * spread / drawn
     half = _quantile(parts, drawn) * float(np.sqrt(parts.sum()))
     return Interval(value, max(value - half, seen), value + half)
+
+
+def _spread(found: np.ndarray, usual: float) -> float:
+    """The variance; of draws that are all alike, as if one more had none or twice as many.
+
+    Args:
+        found: the drawn numbers.
+        usual: the mean of all nodes, which counts where the drawn ones have none.
+    """
+    seen = float(found.var(ddof=1)) if len(found) > 1 else 0.0
+    return seen or (float(found.mean()) or usual) ** 2 / (len(found) + 1)
 
 
 def _strata(key: np.ndarray, size: np.ndarray, number: int) -> list[np.ndarray]:
@@ -87,5 +98,5 @@ def _quantile(parts: np.ndarray, drawn: np.ndarray) -> float:
     known = parts > 0
     if not known.any():
         return 0.0
-    freedom = parts.sum() ** 2 / (parts[known] ** 2 / (drawn[known] - 1)).sum()
+    freedom = parts.sum() ** 2 / (parts[known] ** 2 / np.maximum(drawn[known] - 1, 1)).sum()
     return float(stdtrit(freedom, 0.975))

@@ -28,6 +28,8 @@ Rows = tuple[np.ndarray, np.ndarray]
 _EDGES = 1 << 27
 _EDGES_PLAIN = 1 << 23
 _FEWEST, _MOST = 64, 4096
+# Counts, a node's of each distance, that are held at a time.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,10 @@ def estimate(
 
     and the interval is $\hat T \pm t\, \widehat{\operatorname{sd}}$, t being the 97.5 % quantile of
     Student's distribution with Satterthwaite's degrees of freedom. A stratum that is counted
-    throughout adds nothing to the variance. Breadths at which it is cheap to search around every
-    node are counted, and only what lies beyond is estimated.
+    throughout adds nothing to the variance. One that is not, but whose draws are all alike, has
+    $v_s = \bar y_s^2 / (n_s + 1)$, as if one more draw had none or twice as many; where all have
+    none, with the mean of all nodes in place of $\bar y_s$. Breadths at which it is cheap to search
+    around every node are counted, and only what lies beyond is estimated.
 
     (Cochran, "Sampling Techniques", 1977, chapter 5.)
 
@@ -111,11 +115,11 @@ def estimate(
     rows = by_target(edge_index, num_nodes)
     walks, near = _walks(rows, radius, _budget() if wanted is None else 0)
     count = len(rows[0]) - 1
-    everyone = _found(rows, near, np.arange(count), kept)
     if near == radius or (wanted or 0) >= count:
-        return _exact(everyone if near == radius else _found(rows, radius, np.arange(count), kept))
-    drawn = _drawn(rows, walks, wanted, rng)
-    return _sampled(everyone, [(size, _found(rows, radius, nodes, kept)) for size, nodes in drawn])
+        return _exact(rows, kept)
+    drawn, search = _drawn(rows, walks, wanted, rng), searcher(rows, radius)
+    found = [(size, _found(search, nodes, kept)) for size, nodes in drawn]
+    return _sampled(_exact(rows, kept[: near + 1]), found)
 
 
 def by_target(edge_index: Tensor, num_nodes: int | None) -> Rows:
@@ -178,10 +182,9 @@ def _walks(rows: Rows, radius: int, budget: int) -> tuple[np.ndarray, int]:
     return total, near
 
 
-def _found(rows: Rows, radius: int, nodes: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Pairs of some nodes at every distance, `[n, radius + 1]`."""
-    counts = searcher(rows, radius).count(nodes, by_hop=True)
-    return counts[:, : radius + 1] * kept[: radius + 1]
+def _found(search: Search | BooleanSearch, nodes: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Pairs of some nodes at every distance, `[n, K + 1]`."""
+    return search.count(nodes, by_hop=True)[:, : len(kept)] * kept
 
 
 def _drawn(
@@ -199,35 +202,47 @@ def _affordable(ball: np.ndarray, work: np.ndarray) -> int:
     return int(np.clip(_budget() / each, min(_FEWEST, len(work)), _MOST))
 
 
-def _exact(counts: np.ndarray) -> Estimate:
-    """Of the counts of all nodes, `[N, K + 1]`."""
-    balls = counts.cumsum(1)
+def _exact(rows: Rows, kept: np.ndarray) -> Estimate:
+    """Of the counts of all nodes."""
+    count, (hops, largest) = len(rows[0]) - 1, _reduced(rows, kept)
+    balls = hops.cumsum()
     return Estimate(
-        len(counts),
-        len(counts),
-        counts.shape[1] - 1,
-        tuple(map(_known, counts.sum(0).tolist())),
-        tuple(map(_known, balls.sum(0).tolist())),
-        tuple((balls.sum(0) / max(len(counts), 1)).tolist()),
-        tuple(balls.max(0, initial=0).tolist()),
+        count,
+        count,
+        len(kept) - 1,
+        tuple(map(_known, hops.tolist())),
+        tuple(map(_known, balls.tolist())),
+        tuple((balls / max(count, 1)).tolist()),
+        tuple(largest.tolist()),
     )
 
 
-def _sampled(everyone: np.ndarray, drawn: list[tuple[int, np.ndarray]]) -> Estimate:
-    """Of the near counts of all nodes, and of all counts of the drawn ones of every stratum."""
-    near, first = _exact(everyone), everyone.shape[1]
+def _reduced(rows: Rows, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of all nodes at every distance, and the largest ball of every breadth, `[K + 1]`."""
+    search, count, step = searcher(rows, len(kept) - 1), len(rows[0]) - 1, _BLOCK // len(kept)
+    hops, largest = np.zeros((2, len(kept)), np.int64)
+    for first in range(0, count, step):
+        counts = _found(search, np.arange(first, min(first + step, count)), kept)
+        hops += counts.sum(0)
+        np.maximum(largest, counts.cumsum(1).max(0), out=largest)
+    return hops, largest
+
+
+def _sampled(near: Estimate, drawn: list[tuple[int, np.ndarray]]) -> Estimate:
+    """Of what is known of all nodes, and of all counts of the drawn ones of every stratum."""
+    first = len(near.pairs)
     sizes, far = [size for size, _ in drawn], [counts[:, first:] for _, counts in drawn]
     hops = [total(sizes, part) for part in zip(*(counts.T for counts in far), strict=True)]
     more = [total(sizes, p) for p in zip(*(c.cumsum(1).T for c in far), strict=True)]
     pairs = (*near.pairs, *(_shifted(part, near.pairs[-1].value) for part in more))
     seen = np.concatenate([counts for _, counts in drawn]).cumsum(1)
     return Estimate(
-        len(everyone),
+        near.num_nodes,
         len(seen),
         near.counted,
         (*near.per_hop, *hops),
         pairs,
-        tuple(part.value / len(everyone) for part in pairs),
+        tuple(part.value / near.num_nodes for part in pairs),
         (*near.largest_ball, *np.maximum(seen.max(0), near.largest_ball[-1]).tolist()[first:]),
     )
 

@@ -7,6 +7,7 @@ from gattn.cost.advice import SHARE, choose
 from gattn.neighborhood import Interval
 
 GB = 1e9
+SLOW_OTHERS = {"streamed": (40.0, GB / 4), "diffusion": (45.0, GB / 8), "sampled": (900.0, GB)}
 
 
 def breadth(hops: int = 2, **ways: tuple[float, float]) -> Breadth:
@@ -28,6 +29,11 @@ def breadth(hops: int = 2, **ways: tuple[float, float]) -> Breadth:
         ({"stored": (11.0, GB), "streamed": (12.0, GB)}, None, "diffusion"),
         ({}, GB / 5, "diffusion"),  # neither fits
         ({}, GB / 10, "sampled"),
+        ({}, GB / 100, "none"),
+        # Another operator has to be faster, too.
+        ({"stored": (11.0, GB), "streamed": (12.0, GB), "diffusion": (14.0, GB)}, None, "sampled"),
+        ({"stored": (11.0, GB), **SLOW_OTHERS}, None, "stored"),
+        ({"stored": (11.0, GB), **SLOW_OTHERS}, GB, "streamed"),
     ],
 )
 def test_the_way_to_take(ways: dict, limit: float | None, expected: str) -> None:
@@ -42,6 +48,12 @@ def test_the_way_to_take(ways: dict, limit: float | None, expected: str) -> None
         ({"streamed": (0.5, GB)}, None, "since it is no slower, and stores nothing"),
         ({"stored": (11.0, GB), "streamed": (120.0, GB)}, None, "stored pairs with patience"),
         ({}, GB / 5, "since neither way to attend to 10 M pairs fits"),
+        ({}, GB / 100, "since nothing fits (the least memory, 62 MB, is that of sampled)"),
+        (
+            {"stored": (11.0, GB), **SLOW_OTHERS},
+            None,
+            "with patience, since no other way that fits is faster (10 M pairs, 1 GB, 11 s a step)",
+        ),
     ],
 )
 def test_the_reason(ways: dict, limit: float | None, reason: str) -> None:

@@ -25,6 +25,7 @@ def test_json_holds_all(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert [breadth["num_hops"] for breadth in found["breadths"]] == [1, 2]
     assert found["breadths"][0]["pairs"] == {"value": 190.0, "low": 190.0, "high": 190.0}
+    assert found["breadths"][0]["counted"] is True
     assert set(found["breadths"][1]["ways"]) == set(WAYS)
     assert found["advice"] and found["heads"] == 2
 
@@ -40,11 +41,23 @@ def test_what_does_not_fit_is_marked(
 ) -> None:
     from gattn import _memory
 
-    monkeypatch.setattr(_memory, "available", lambda: 1000)
+    monkeypatch.setattr(_memory, "available", lambda: 20_000)
     assert cli.run([*KARATE, "--breadth", "1"]) == 0
     said = capsys.readouterr().out
-    assert " !" in said and "1 kB are free" in said
-    assert "Breadth 1: sampled, since neither way" in said
+    assert " !" in said and "20 kB are free" in said
+    assert "Breadth 1: none, since nothing fits" in said
+
+
+def test_features_that_do_not_fit_are_not_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gattn import _memory
+
+    monkeypatch.setattr(_memory, "available", lambda: 1000)
+    assert cli.run(KARATE) == 1
+    said = capsys.readouterr().err
+    assert "found 34, whose features and gradients alone take 17 kB" in said
+    assert "expected no more than the 1 kB that are free" in said
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,10 @@ def test_stored_by_hand() -> None:
     assert memory.stored(100, 1000, SIZES) == 1000 * (17 + 16) + 8 * FEATURES
 
 
+def test_features_by_hand() -> None:
+    assert memory.features(100, SIZES) == 8 * FEATURES
+
+
 def test_what_is_handed_over_has_a_limit() -> None:
     many = 10**9
     assert memory.stored(100, many, SIZES) == max(18 * many, 17 * many + 4 * 2**24) + 8 * FEATURES

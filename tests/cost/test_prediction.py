@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import gattn
+from gattn import _memory
 from gattn.benchmark.graphs import power_law
 from gattn.cost import WAYS, Costs, calibration, clock, predict
 from gattn.cost.calibration import Line
@@ -36,6 +37,15 @@ def measured(around, **more) -> float:
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbourhoods of this size are not measured as a whole."""
     monkeypatch.setattr(calibration, "_MOST_PAIRS", 20_000)
+
+
+def test_slightly_more_pairs_than_a_sample_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = torch.arange(398)[:, None]
+    sources = (targets + torch.arange(1, 51)) % 398
+    ring = torch.stack([sources.flatten(), targets.expand_as(sources).flatten()])
+    monkeypatch.setattr(calibration, "_MOST_PAIRS", 398 * 51 - 1)
+    (breadth,) = predict(ring, [1], 398, heads=1, channels=4).breadths
+    assert breadth.pairs.value == 398 * 51 and breadth.counted
 
 
 def test_every_breadth_has_every_way() -> None:
@@ -117,6 +127,7 @@ def test_an_empty_graph_of_some_nodes() -> None:
     [
         ({"breadths": []}, ValueError, "breadths: found none"),
         ({"breadths": [0]}, ValueError, "breadths: found 0"),
+        ({"breadths": 3}, TypeError, "breadths: found 3, expected numbers of hops"),
         ({"breadths": [1.5]}, TypeError, "breadths: found 1.5"),
         ({"heads": 0}, ValueError, "heads: found 0"),
         ({"channels": 0}, ValueError, "channels: found 0"),
@@ -128,6 +139,13 @@ def test_an_empty_graph_of_some_nodes() -> None:
 def test_bad_arguments(changes: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         predicted(**changes)
+
+
+def test_features_that_do_not_fit_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memory, "available", lambda: 10**9)
+    monkeypatch.setattr(calibration, "_features", lambda *sizes: pytest.fail("they were made"))
+    with pytest.raises(ValueError, match=r"found 2,000, whose features .* 512000 GB, .* 1 GB"):
+        predicted(channels=4 * 10**9)
 
 
 def test_a_graph_without_nodes() -> None:

@@ -34,6 +34,21 @@ def test_all_rows_are_the_neighbourhood() -> None:
     assert sample.num_pairs == gattn.k_hop(GRAPH.edge_index, 2, 400).num_pairs
 
 
+@pytest.mark.parametrize("rows", [397, 398])
+def test_runs_that_round_up_to_all_rows_are_one(rows: int) -> None:
+    """Four runs of 100 would have more rows than there are."""
+    graph = power_law(398, 1600, 0.4, seed=0)
+    all_rows = tuple(map(torch.from_numpy, by_target(graph.edge_index, 398)))
+    sample = draw(*all_rows, 2, rows, 10**6, rng())
+    assert sample.whole
+    assert sample.num_pairs == gattn.k_hop(graph.edge_index, 2, 398).num_pairs
+
+
+def test_a_run_of_all_rows_that_is_cut_short_is_not_whole() -> None:
+    sample = draw(*ROWS, 2, 400, 1000, rng())
+    assert not sample.whole and len(sample.rowptr) - 1 < 400
+
+
 def test_some_rows_are_balls_of_the_graph() -> None:
     sample = draw(*ROWS, 2, 40, 10**6, rng())
     assert not sample.whole

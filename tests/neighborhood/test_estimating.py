@@ -1,5 +1,6 @@
 """Estimated pairs: exact where all are counted, right within the interval where they are not."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -142,6 +143,47 @@ def test_a_total_by_hand() -> None:
     assert found.value == 18
     assert found.low == 14
     assert found.high == pytest.approx(18 + 12.7062 * 8**0.5, abs=1e-3)
+
+
+def test_draws_that_are_all_alike_are_not_certain() -> None:
+    found = total([10, 2], [np.array([3, 3, 3]), np.array([5, 5])])
+    # As if a fourth were 0 or 6: variance 9 / 4, two degrees of freedom, whose quantile is 4.3.
+    assert found.value == 40
+    assert found.high == pytest.approx(40 + 4.30265 * (10 * 7 * 9 / 4 / 3) ** 0.5, abs=1e-3)
+    # Without any, as if a fourth had the mean of all nodes, 10 / 12.
+    none = total([10, 2], [np.array([0, 0, 0]), np.array([5, 5])])
+    assert none.high == pytest.approx(10 + 4.30265 * (70 * (10 / 12) ** 2 / 4 / 3) ** 0.5, abs=1e-3)
+    assert total([10, 2], [np.zeros(3), np.zeros(2)]) == Interval(0, 0, 0)
+
+
+def test_rare_balls_that_no_draw_meets_are_in_the_interval() -> None:
+    generator = torch.Generator().manual_seed(0)
+    nodes = torch.arange(4000)
+    double = torch.rand(4000, generator=generator) < 0.02  # the same edge twice
+    second = torch.where(double, nodes + 1, nodes + 2) % 4000
+    edges = torch.stack([torch.cat([(nodes + 1) % 4000, second]), torch.cat([nodes, nodes])])
+    truth = gattn.k_hop(edges, 1, 4000).num_pairs
+    found = [estimate(edges, 1, 4000, samples=16, seed=s).pairs[1] for s in range(50)]
+    assert all(part.low < part.high for part in found)
+    assert sum(part.low <= truth <= part.high for part in found) >= 45
+
+
+def test_counts_are_reduced_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    edges = graph(300, 900)
+    at_once = estimate(edges, 3, 300, shells=[0, 2, 3])
+    monkeypatch.setattr(estimating, "_BLOCK", 64)
+    assert estimate(edges, 3, 300, shells=[0, 2, 3]) == at_once
+
+
+def test_memory_does_not_grow_with_nodes_times_hops() -> None:
+    nothing = torch.empty(2, 0, dtype=torch.int64)
+    estimate(nothing, 1, 300)  # what is compiled is not counted
+    tracemalloc.start()
+    found = estimate(nothing, 254, 60_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.is_exact and found.pairs[254].value == 60_000
+    assert peak < 60_000 * 255 * 8 / 2  # of one number for each node and distance
 
 
 def test_an_estimate_is_frozen() -> None:
