@@ -21,8 +21,16 @@ class LearnedSpan(nn.Module):
     Before a softmax this multiplies what a pair at hop d weighs by m: 1 up to hop z, 0 from hop
     z + R on, a ramp between, along which z has a gradient. Hop 0 is always reached. A head starts
     at z = K, where nothing changes, and a price on z makes it shrink as far as the loss allows.
-    Hops beyond K count as hop K, as they do for a hop bias. (Sukhbaatar et al., "Adaptive Attention
-    Span in Transformers", 2019, for positions in a text.)
+    Hops beyond K count as hop K, as they do for a hop bias.
+
+    Only a hop on the ramp has a gradient. At z = 0 with R <= 1 there is none, so a head that gets
+    there stays there, even if the price is lifted later: R > 1 leaves a way back. With R < 1 there
+    is none either for z above a hop d and up to d + 1 - R.
+
+    Weight decay is a price on z as well, which grows with z and which nobody asked for: put `share`
+    into a parameter group without decay.
+
+    (Sukhbaatar et al., "Adaptive Attention Span in Transformers", 2019, for positions in a text.)
 
     Args:
         num_hops: K.
@@ -56,7 +64,8 @@ class LearnedSpan(nn.Module):
         """Of each hop m `[K + 1, H]`: what is left of the weight of a pair, by hop."""
         radius = self.radius()
         hop = torch.arange(self.num_hops + 1, device=radius.device, dtype=radius.dtype)
-        return ((self.ramp + radius - hop[:, None]) / self.ramp).clamp(0.0, 1.0)
+        # In this order z = K gives exactly 1, however small the ramp is beside K.
+        return (1 + (radius - hop[:, None]) / self.ramp).clamp(0.0, 1.0)
 
     def forward(self, hop_bias: Tensor) -> Tensor:
         """The hop bias `[K + 1, H]` with the logarithm of the mask added; -inf where that is 0."""
@@ -122,7 +131,8 @@ def built_span(
 class _Held(torch.autograd.Function):
     """Numbers held in [0, 1], and of their gradient what would not move them farther out.
 
-    A clamp has no gradient outside, so one step too far would be for good.
+    A clamp has no gradient outside, so one step too far would be for good. What the mask has no
+    gradient for, as z = 0 with a ramp of 1, is not brought back by it either.
     """
 
     @staticmethod

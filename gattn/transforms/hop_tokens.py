@@ -36,7 +36,8 @@ class HopTokens(BaseTransform):
 
     Raises:
         TypeError, ValueError: `num_hops` is no number of hops; a call gets something else than a
-            `Data` with an `edge_index` and features `x`.
+            `Data` with an `edge_index` and features `x` `[N, F]`, or weights of edges that are no
+            floating numbers `[E]`.
     """
 
     def __init__(self, num_hops: int, *, attr: str = "hop_tokens") -> None:
@@ -52,8 +53,13 @@ class HopTokens(BaseTransform):
         """
         edge_index, num_nodes = edges_of(data)
         x = _check.floating("x", data.x)
+        _check.shape("x", x, ["N", "F"])
         index, weight = gcn_norm(
-            edge_index, data.edge_weight, num_nodes, flow="source_to_target", dtype=x.dtype
+            edge_index,
+            _weight_of(data, edge_index),
+            num_nodes,
+            flow="source_to_target",
+            dtype=x.dtype,
         )
         assert isinstance(index, Tensor) and weight is not None
         around = from_edge_index(index, num_nodes)
@@ -68,6 +74,15 @@ class HopTokens(BaseTransform):
     def __repr__(self) -> str:
         """How many steps."""
         return f"HopTokens({self.num_hops})"
+
+
+def _weight_of(data: Data, edge_index: Tensor) -> Tensor | None:
+    """The weights of the edges, if there are any."""
+    weight = data.edge_weight
+    if weight is not None:
+        found = _check.floating("edge_weight", weight)
+        _check.shape("edge_weight", found, [edge_index.shape[1]])
+    return weight
 
 
 def _propagate(tokens: Tensor, weight: Tensor, around: Sparse) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch_geometric.data import Batch, HeteroData
+from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from gattn import _check
-from gattn.neighborhood import Sparse, k_hop
+from gattn.neighborhood import k_hop
 from gattn.neighborhood._tensors import DEFAULT_MAX_PAIRS
+from gattn.transforms._batches import cut_again, is_of_edges, slices_of, starts_of
 from gattn.transforms.one_hop import edges_of
 
 EdgeType = tuple[str, str, str]
+_SAMPLED = ("e_id", "num_sampled_nodes", "num_sampled_edges")
 
 
 class KHop(BaseTransform):
@@ -25,7 +28,8 @@ class KHop(BaseTransform):
     `edge_index` becomes the pairs (source, target), target by target, each with its distance in
     `edge_hop` `[E]` int64; the node itself is at hop 0. Every other attribute of edges stays with
     its edges: a pair that was an edge keeps its row (of parallel edges the first), any other pair
-    gets `fill_value`. `e_id` of a sampled graph goes, since pairs are no edges of the whole one.
+    gets `fill_value`. `e_id` of a sampled graph goes, since pairs are no edges of the whole one,
+    and so do `num_sampled_nodes` and `num_sampled_edges`, since pairs are not sorted by hop.
 
     For a layer that adds loops of its own, such as PyG's `GATConv`, say `add_self_loops=False` or
     leave the node out with `shells=range(1, num_hops + 1)`.
@@ -34,7 +38,7 @@ class KHop(BaseTransform):
         num_hops: K.
         shells: as in `gattn.k_hop`, and so are the next two.
         complete: keep the pairs farther apart as well, at hop K + 1.
-        max_pairs: the number of pairs to store at the most.
+        max_pairs: the number of pairs to store at the most; of each graph if `complete`.
         streamed: of a neighbourhood, as in `gattn.k_hop`; edges are always stored.
         attr: keep the edges as they are, and a neighbourhood under this name instead; with hops,
             and without a copy of the other attributes.
@@ -46,7 +50,8 @@ class KHop(BaseTransform):
 
     Raises:
         TypeError, ValueError: a call, as `gattn.k_hop`; or the data has no such edges, or
-            attributes of edges that are no tensors.
+            attributes of edges that are no tensors or are named as an index; or a batch does not
+            say where its graphs begin.
     """
 
     def __init__(
@@ -79,16 +84,14 @@ class KHop(BaseTransform):
         """The data with pairs for edges, or with its neighbourhood.
 
         Args:
-            data: a `Data`, a `HeteroData`, or a `Batch` of either, which is made again.
+            data: a `Data`, a `HeteroData`, or a `Batch` of either, where no pair joins two graphs.
         """
-        if isinstance(data, Batch) and self.attr is None:
-            # It knows where the edges of each graph start.
-            return Batch.from_data_list([self.forward(graph) for graph in data.to_data_list()])
         if isinstance(data, HeteroData):
             for kind in self._checked_types(data):
-                self._change(data[kind], data[kind].edge_index, data[kind[0]].num_nodes)
+                edges = data[kind].edge_index, data[kind[0]].num_nodes
+                self._change(data, kind, *edges)
         else:
-            self._change(data, *edges_of(data))
+            self._change(data, None, *edges_of(data))
         return data
 
     def _checked_types(self, data: HeteroData) -> list[EdgeType]:
@@ -102,30 +105,56 @@ class KHop(BaseTransform):
                 )
         return list(kinds)
 
-    def _change(self, store: Any, edge_index: Tensor, num_nodes: int | None) -> None:
-        options: Any = {name: getattr(self, name) for name in ("shells", "complete", "max_pairs")}
-        edges = edge_index, self.num_hops, num_nodes
+    def _change(
+        self, data: Any, kind: EdgeType | None, edge_index: Tensor, num_nodes: int | None
+    ) -> None:
+        store, nodes = (data, data) if kind is None else (data[kind], data[kind[0]])
         if self.attr is not None:
-            store[self.attr] = k_hop(*edges, streamed=self.streamed, **options)
-        else:
-            self._replace(store, edge_index, k_hop(*edges, streamed=False, **options))
+            options: Any = {"streamed": self.streamed, **self._options()}
+            store[self.attr] = k_hop(edge_index, self.num_hops, num_nodes, **options)
+            return
+        starts = starts_of(data, nodes, num_nodes, self.complete)
+        names = _edge_names(store, slices_of(data, kind), starts)
+        written = self._replace(store, names, self._pairs(edge_index, num_nodes, starts))
+        if starts is not None:
+            cut_again(data, kind, store, written, starts)
 
-    def _replace(self, store: Any, edge_index: Tensor, around: Sparse) -> None:
-        pairs = around.edge_index()
-        before = {name: store[name] for name in store.edge_attrs() if _is_of_edges(name)}
-        edge, was_edge = _origin(edge_index, pairs, around.num_sources)
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("shells", "complete", "max_pairs")}
+
+    def _pairs(
+        self, edge_index: Tensor, num_nodes: int | None, starts: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The pairs and their hops; those that no edges join are of one graph as well."""
+        if starts is None or not self.complete:
+            found = k_hop(edge_index, self.num_hops, num_nodes, streamed=False, **self._options())
+            assert found.hop is not None
+            return found.edge_index(), found.hop.long()
+        many, edges = [], _plain(edge_index)
+        for start, end in pairwise(starts.tolist()):
+            own = edges[:, (edges[1] >= start) & (edges[1] < end)] - start
+            pairs, hop = self._pairs(own, end - start, None)
+            many.append((pairs + start, hop))
+        return torch.cat([pairs for pairs, _ in many], 1), torch.cat([hop for _, hop in many])
+
+    def _replace(self, store: Any, names: list[str], found: tuple[Tensor, Tensor]) -> list[str]:
+        """Write pairs for edges, with their attributes; return the names of all of them."""
+        edge, was_edge = _origin(store.edge_index, found[0])
         after = {
-            name: _aligned(name, value, edge, was_edge, self.fill_value)
-            for name, value in before.items()
+            name: _aligned(name, store[name], edge, was_edge, self.fill_value) for name in names
         }
-        if "e_id" in store:
-            del store["e_id"]
-        assert around.hop is not None
-        store.edge_index, store.edge_hop = pairs, around.hop.long()
+        if self.edge_attr is not None and "edge_attr" in names and store.edge_attr.dim() != 1:
+            _check.shape("edge_attr", store.edge_attr, ["E", "D"])
+        after["edge_hop"] = found[1]
+        if self.edge_attr is not None:
+            after["edge_attr"] = self._with_hop(after.get("edge_attr"), found[1])
+        for name in _SAMPLED:
+            if name in store:
+                del store[name]
+        store.edge_index = found[0]
         for name, value in after.items():
             store[name] = value
-        if self.edge_attr is not None:
-            store.edge_attr = self._with_hop(after.get("edge_attr"), store.edge_hop)
+        return ["edge_index", *after]
 
     def _with_hop(self, edge_attr: Tensor | None, hop: Tensor) -> Tensor:
         """The features of pairs, and their hop as further ones."""
@@ -141,19 +170,34 @@ class KHop(BaseTransform):
         return f"KHop({self.num_hops}{shells}{', complete=True' if self.complete else ''})"
 
 
-def _is_of_edges(name: str) -> bool:
-    """Whether an attribute of their length belongs to the edges; links to predict do not."""
-    return "index" not in name and not name.startswith("edge_label") and name != "e_id"
+def _edge_names(store: Any, slices: dict[str, Any], starts: Tensor | None) -> list[str]:
+    """The attributes of edges other than the edges; links to predict are none."""
+    never, names = ("edge_index", "face", *_SAMPLED), store.keys()
+    names = [name for name in names if name not in never and not name.startswith("edge_label")]
+    found = [name for name in names if is_of_edges(store, name, slices, starts)]
+    for name in found:
+        # PyG joins graphs along the last axis there, and adds numbers of nodes to the values.
+        if "index" in name and (store[name].dim() != 2 or len(store[name]) != 2):
+            shape = list(store[name].shape)
+            raise ValueError(
+                f"{name}: found shape {shape}, expected [2, E] or no index in the name"
+            )
+    return [name for name in found if "index" not in name]
 
 
-def _origin(edge_index: Tensor, pairs: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+def _plain(edge_index: Tensor) -> Tensor:
+    as_tensor = getattr(edge_index, "as_tensor", None)  # PyG's EdgeIndex wraps a tensor
+    return (edge_index if as_tensor is None else as_tensor()).long()
+
+
+def _origin(edge_index: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     """Which edge each pair was, the first of parallel ones, and whether it was one at all."""
-    plain = getattr(edge_index, "as_tensor", None)  # PyG's EdgeIndex wraps a tensor
-    edges = (edge_index if plain is None else plain()).long()
-    keys, order = torch.sort(edges[1] * num_nodes + edges[0], stable=True)
-    wanted = pairs[1] * num_nodes + pairs[0]
-    if not len(keys):
-        return torch.zeros_like(wanted), torch.zeros_like(wanted, dtype=torch.bool)
+    edges = _plain(edge_index)
+    if not edges.numel() or not pairs.numel():
+        return torch.zeros_like(pairs[0]), torch.zeros_like(pairs[0], dtype=torch.bool)
+    size = 1 + int(torch.maximum(edges.max(), pairs.max()))
+    keys, order = torch.sort(edges[1] * size + edges[0], stable=True)
+    wanted = pairs[1] * size + pairs[0]
     place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
     return order[place], keys[place] == wanted
 

@@ -122,6 +122,31 @@ def test_the_gradient_at_a_kink_is_that_of_one_side():
     torch.testing.assert_close(slope, left.detach(), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("ramp", "alive"), [(0.5, False), (1.0, False), (2.0, True)])
+def test_only_a_ramp_beyond_one_leads_back_from_zero(ramp, alive):
+    made = layer([0.0, 0.0], ramp=ramp)
+    made(features(11, 4), BALL).square().sum().backward()
+    assert bool(made.span.share.grad.any()) == alive
+
+
+def test_weight_decay_is_a_price_unless_the_share_is_left_out():
+    def radius(group):
+        made = LearnedSpan(4)
+        optimizer = torch.optim.SGD([{"params": [made.share], **group}], lr=0.1, weight_decay=0.5)
+        (0 * made.radius().sum()).backward()
+        optimizer.step()
+        return made.radius().item()
+
+    assert radius({}) < 4 and radius({"weight_decay": 0.0}) == 4
+
+
+@pytest.mark.parametrize(("num_hops", "ramp"), [(3, 1e-8), (100, 1e-6), (254, 1e-2), (7, 0.3)])
+def test_a_short_ramp_starts_as_if_absent_too(num_hops, ramp):
+    span = LearnedSpan(num_hops, 2, ramp=ramp)
+    bias = torch.randn(num_hops + 1, 2)
+    assert torch.equal(span(bias), bias) and span.radii().tolist() == [num_hops] * 2
+
+
 def test_a_step_too_far_is_taken_back():
     """Outside of its bounds z stays at them, and its gradient points inwards or is zero."""
     span = LearnedSpan(4, 4)

@@ -93,6 +93,21 @@ def test_no_gradient_is_kept():
             TypeError,
             "x: found NoneType",
         ),
+        (
+            lambda: HopTokens(1)(Data(x=torch.ones(2), edge_index=torch.zeros(2, 1).long())),
+            ValueError,
+            r"x: found shape \[2\], expected \[N, F\]",
+        ),
+        (
+            lambda: HopTokens(1)(graph(edge_weight=torch.ones(20).long())),
+            TypeError,
+            "edge_weight: found dtype torch.int64, expected a floating dtype",
+        ),
+        (
+            lambda: HopTokens(1)(graph(edge_weight=torch.ones(20, 1))),
+            ValueError,
+            r"edge_weight: found shape \[20, 1\], expected \[20\]",
+        ),
     ],
 )
 def test_errors_name_what_is_wrong(call, error, message):

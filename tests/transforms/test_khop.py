@@ -12,7 +12,8 @@ from torch_geometric.nn import GATConv, HeteroConv
 
 import gattn
 from gattn import nn as gattn_nn
-from gattn.transforms import KHop
+from gattn.loader import EgoLoader, KHopLoader
+from gattn.transforms import HopTokens, KHop
 
 # 0 <-> 1 <-> 2 <-> 3, with an edge twice and a loop at 3.
 EDGES = torch.tensor([[0, 1, 1, 2, 2, 3, 0, 3], [1, 0, 2, 1, 3, 2, 1, 3]])
@@ -131,6 +132,68 @@ def test_a_batch_of_results_is_the_result_of_the_batch(kind):
     assert torch.equal(plain(first).edge_index, plain(second).edge_index)
 
 
+def joined(**options):
+    return Batch.from_data_list(
+        [graph(*size, seed=size[0]) for size in ((6, 9), (4, 0), (5, 7))], **options
+    )
+
+
+def without_ptr():
+    batch = joined()
+    del batch.ptr
+    return batch
+
+
+def test_what_was_set_after_joining_stays():
+    batch = joined(follow_batch=["x", "edge_attr"])
+    batch.late, batch.x = torch.arange(batch.num_edges) + 1, 2 * batch.x
+    found = T.Compose([HopTokens(2), KHop(2)])(batch)
+    assert set(found.keys()) == set(batch.keys()) | {"edge_hop", "hop_tokens"}
+    assert torch.equal(found.x, batch.x) and torch.equal(found.x_batch, batch.batch)
+    assert torch.equal(found.hop_tokens, HopTokens(2)(batch).hop_tokens)
+    was_edge = found.late > 0
+    assert torch.equal(found.late[was_edge].sort().values, batch.late)
+    assert torch.equal(found.edge_attr_batch, batch.batch[found.edge_index[0]])
+    assert found.edge_attr_ptr.tolist() == [0, *found.edge_attr_batch.bincount().cumsum(0)]
+    for k, one in enumerate(found.to_data_list()):
+        mine = found.edge_attr_batch == k
+        assert torch.equal(one.late, found.late[mine])
+        assert torch.equal(one.edge_index, KHop(2)(batch[k]).edge_index)
+    assert str(batch[0]) == str(joined()[0])  # the batch it was made from is as it was
+
+
+@pytest.mark.parametrize("kind", ["data", "hetero"])
+def test_complete_graphs_of_a_batch_stay_apart(kind):
+    batch = joined() if kind == "data" else Batch.from_data_list([hetero(g) for g in joined()[:]])
+    found = KHop(1, complete=True)(batch)
+    assert plain(found).num_edges == 36 + 16 + 25
+    for k, one in enumerate(found.to_data_list()):
+        assert as_pairs(plain(one)) == as_pairs(plain(KHop(1, complete=True)(batch[k])))
+
+
+def test_a_batch_with_as_many_edges_as_nodes():
+    """By its length `weight` could then be of nodes; by that of every graph it could not."""
+    few = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0], [1]]), weight=torch.ones(1))
+    loops = torch.arange(2).repeat(2, 2)
+    many = Data(x=torch.ones(2, 1), edge_index=loops, weight=torch.ones(4))
+    batch = Batch.from_data_list([few, many])
+    assert batch.num_nodes == batch.num_edges == 5
+    found = KHop(1)(batch)
+    assert len(found.weight) == found.num_edges == 6 and found.weight.sum() == 3
+
+
+def test_batches_of_balls_and_samples():
+    data = graph(20, 60)
+    balls = next(iter(EgoLoader(data, 2, batch_size=4, seed=0)))
+    found = KHop(2)(balls)
+    assert found.edge_hop.shape[0] == found.edge_attr.shape[0] == found.num_edges
+    assert torch.equal(found.ptr, balls.ptr) and torch.equal(found.root_n_id, balls.root_n_id)
+    assert "e_id" in balls and "e_id" not in found
+    sample = next(iter(KHopLoader(data, [3, 3], batch_size=4, seed=0)))
+    gone = {"e_id", "num_sampled_nodes", "num_sampled_edges"}
+    assert set(sample.keys()) - set(KHop(1)(sample).keys()) == gone
+
+
 def hetero(data):
     found = HeteroData()
     found["word"].x = data.x
@@ -246,6 +309,22 @@ def test_it_pickles_and_moves():
     [
         (lambda: KHop(2, edge_attr="hop"), ValueError, "edge_attr: found 'hop'"),
         (lambda: KHop(2)(path(edge_names=list("abcdefgh"))), TypeError, "edge_names: found list"),
+        (
+            lambda: KHop(2)(path(bond_index=torch.arange(8))),
+            ValueError,
+            r"bond_index: found shape \[8\], expected \[2, E\] or no index in the name",
+        ),
+        (
+            lambda: KHop(2, edge_attr="one_hot")(path(edge_attr=torch.ones(8, 2, 2))),
+            ValueError,
+            r"edge_attr: found shape \[8, 2, 2\], expected \[E, D\]",
+        ),
+        (lambda: KHop(2)(without_ptr()), ValueError, "ptr: found none in the batch"),
+        (
+            lambda: KHop(2)(Batch.from_data_list([path(edge_names=list("abcdefgh"))])),
+            TypeError,
+            "edge_names: found list",
+        ),
         (lambda: KHop(2)(Data(x=torch.ones(2, 1))), TypeError, "without an edge_index"),
         (lambda: KHop(2)(torch.ones(2)), TypeError, "data: found Tensor, expected a Data"),
         (lambda: KHop(2, max_pairs=3)(path()), ValueError, "at most max_pairs = 3"),
