@@ -76,7 +76,7 @@ def _why_exact(name: str, breadth: Breadth, fitting: dict[str, Way]) -> str:
     other = breadth.ways["stored"]
     if "stored" not in fitting:
         return f"since to store the pairs would take {size(other.bytes)} ({told})"
-    return f"since it is no slower, and stores nothing ({told})"
+    return f"since it is predicted to be no slower, and keeps one block of pairs at a time ({told})"
 
 
 def _why_slow(name: str, breadth: Breadth) -> str:

@@ -70,7 +70,7 @@ def _legend(costs: Costs, limit: float | None) -> str:
         "Seconds (of the processor, with one thread) and peak memory of one layer, forward and "
         f"backward, {costs.heads} heads of {costs.channels} channels in float32, {costs.threads} "
         f"thread{plural}{free}. stored: the pairs are kept; streamed: found "
-        "again in every step; diffusion: one hop of attention and "
-        f"as many rounds as hops; sampled: {costs.fan_out} edges for each node and hop, batches of "
-        f"{costs.batch_size:,} seeds, all nodes once, sampling itself not counted."
+        "again in every step; diffusion: one hop of attention and as many rounds as hops; "
+        f"sampled: as many layers of one hop as hops, {costs.fan_out} edges for each node and hop, batches of {costs.batch_size:,} seeds, all nodes once, sampling "
+        "itself not counted."
     )

@@ -7,11 +7,17 @@ from torch import Tensor
 
 from gattn import _check
 from gattn.neighborhood._compress import compressed_columns, compressed_rows
+from gattn.neighborhood._tensors import MAX_HOPS
 from gattn.neighborhood.span import Span, ranges
-from gattn.neighborhood.sparse import Sparse
+from gattn.neighborhood.sparse import Sparse, replaced
 
 
-def from_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int] | None = None) -> Sparse:
+def from_edge_index(
+    edge_index: Tensor,
+    num_nodes: int | tuple[int, int] | None = None,
+    *,
+    hop: Tensor | None = None,
+) -> Sparse:
     """One hop: every edge is a pair, loops and duplicates included, as PyG has it.
 
     Args:
@@ -19,17 +25,30 @@ def from_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int] | None 
             `edge_index[1, e]`, the target.
         num_nodes: N, or PyG's `size`, `(num_sources, num_targets)`, for a bipartite graph,
             whose sources are other nodes than its targets. Without it the largest index decides.
+        hop: `[E]` integers, the distance of each pair, at most 255: such as the `edge_hop` of
+            `gattn.transforms.KHop`. Without it loops have hop 0, all other pairs hop 1; a bipartite
+            graph has no loops.
 
     Returns:
-        Pair arguments and results stay in the order of the edges. Loops have hop 0, all other
-        pairs hop 1; a bipartite graph has no loops.
+        Pair arguments and results stay in the order of the edges.
 
     Raises:
         TypeError: `edge_index` does not hold integers.
         ValueError: it is not `[2, E]`.
         IndexError: an index is out of range.
     """
-    return one_hop(edge_index, num_nodes)
+    found = one_hop(edge_index, num_nodes)
+    return found if hop is None else _at(found, hop)
+
+
+def _at(pairs: Sparse, hop: Tensor) -> Sparse:
+    """The same pairs at given distances, which are in the order of the edges."""
+    _check.shape("hop", _check.integers("hop", hop), [pairs.num_pairs])
+    _check.same_device("hop", hop, pairs.device, "edge_index")
+    _check.within("hop", hop, MAX_HOPS + 2, "256")
+    farthest = int(hop.max()) if hop.numel() else 0
+    distance = hop if pairs.perm is None else hop[pairs.perm]
+    return replaced(pairs, hop=distance.to(torch.uint8), num_hops=farthest)
 
 
 def one_hop(

@@ -147,7 +147,7 @@ class Sparse:
         counts = torch.bincount(ring, minlength=self.num_rows * groups)
         columns = by_hop.transpose
         refined = Transpose(columns.rowptr, ring[columns.perm].int(), columns.perm)
-        return _trusted(by_hop, rowptr=pointers(counts), groups=groups, transpose=refined)
+        return replaced(by_hop, rowptr=pointers(counts), groups=groups, transpose=refined)
 
     def __repr__(self) -> str:
         """Sizes only."""
@@ -169,11 +169,11 @@ def sorted_by_hop(pairs: Sparse) -> Sparse:
     assert pairs.hop is not None
     order = torch.sort(pairs.rows() * (MAX_HOPS + 2) + pairs.hop, stable=True).indices
     perm = order if pairs.perm is None else pairs.perm[order]
-    moved = _trusted(pairs, col=pairs.col[order], hop=pairs.hop[order], perm=perm, hops_sorted=True)
-    return _trusted(moved, transpose=transposed(moved))
+    moved = replaced(pairs, col=pairs.col[order], hop=pairs.hop[order], perm=perm, hops_sorted=True)
+    return replaced(moved, transpose=transposed(moved))
 
 
-def _trusted(pairs: Sparse, **changes: object) -> Sparse:
+def replaced(pairs: Sparse, **changes: object) -> Sparse:
     """A copy with changes that are right by construction, not validated again."""
     copy = map_tensors(pairs, lambda tensor: tensor)
     for name, value in changes.items():

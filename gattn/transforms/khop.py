@@ -31,6 +31,9 @@ class KHop(BaseTransform):
     gets `fill_value`. `e_id` of a sampled graph goes, since pairs are no edges of the whole one,
     and so do `num_sampled_nodes` and `num_sampled_edges`, since pairs are not sorted by hop.
 
+    For a layer of this library, `gattn.from_edge_index(data.edge_index, data.num_nodes,
+    hop=data.edge_hop)` has them with their distances.
+
     For a layer that adds loops of its own, such as PyG's `GATConv`, say `add_self_loops=False` or
     leave the node out with `shells=range(1, num_hops + 1)`.
 

@@ -366,3 +366,30 @@ def test_edges_of_any_layout_are_counted_alike():
     for edges in (wide.t(), wide.int().t(), wide.to(torch.uint8).t(), wide.flip(0).t().flip(1)):
         found = gattn.from_edge_index(edges, 9)
         assert torch.equal(found.col, expected.col) and torch.equal(found.perm, expected.perm)
+
+
+def test_distances_of_pairs_may_be_given():
+    edges = torch.randint(0, 20, (2, 60), generator=torch.Generator().manual_seed(0))
+    known = gattn.k_hop(edges, 3, 20)
+    order = torch.randperm(known.num_pairs, generator=torch.Generator().manual_seed(1))
+    pairs, hop = known.edge_index()[:, order], known.hop[order]
+    found = gattn.from_edge_index(pairs, 20, hop=hop.long())
+    assert found.num_hops == 3 and not found.hops_sorted
+    x, bias = torch.randn(20, 1, 2), torch.randn(4, 1)
+    expected = gattn.attend(x, x, x, known, hop_bias=bias)
+    torch.testing.assert_close(gattn.attend(x, x, x, found, hop_bias=bias), expected)
+    rings = [gattn.attend_with_statistic(x, x, x, n.rings())[1] for n in (found, known)]
+    torch.testing.assert_close(*rings)
+
+
+@pytest.mark.parametrize(
+    ("hop", "error", "message"),
+    [
+        (torch.zeros(2, dtype=torch.int64), ValueError, r"hop: found shape \[2\], expected \[3\]"),
+        (torch.tensor([0, 1, 256]), IndexError, "hop: found the index 256"),
+        (torch.zeros(3), TypeError, "hop: found dtype torch.float32"),
+    ],
+)
+def test_distances_that_are_none_are_named(hop, error, message):
+    with pytest.raises(error, match=message):
+        gattn.from_edge_index(torch.tensor([[0, 1, 2], [1, 2, 0]]), 3, hop=hop)
