@@ -71,6 +71,7 @@ def _legend(costs: Costs, limit: float | None) -> str:
         f"backward, {costs.heads} heads of {costs.channels} channels in float32, {costs.threads} "
         f"thread{plural}{free}. stored: the pairs are kept; streamed: found "
         "again in every step; diffusion: one hop of attention and as many rounds as hops; "
-        f"sampled: as many layers of one hop as hops, {costs.fan_out} edges for each node and hop, batches of {costs.batch_size:,} seeds, all nodes once, sampling "
+        f"sampled: as many layers of one hop as hops, {costs.fan_out} edges for each node and "
+        f"hop, batches of {costs.batch_size:,} seeds, all nodes once, sampling "
         "itself not counted."
     )
