@@ -38,8 +38,9 @@ imports: .venv/dev.stamp
 docs: .venv/dev.stamp
 	$(BIN)/mkdocs build --quiet --strict
 
+# Two processes of one thread each; tests that ask for more threads set them.
 pytest: .venv/dev.stamp
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
