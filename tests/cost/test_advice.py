@@ -45,7 +45,11 @@ def test_the_way_to_take(ways: dict, limit: float | None, expected: str) -> None
     [
         ({}, None, "since it fits (10 M pairs, 1 GB, 1 s a step)"),
         ({}, GB, "since to store the pairs would take 1 GB (10 M pairs, 250 MB, 2 s a step)"),
-        ({"streamed": (0.5, GB)}, None, "since it is no slower, and stores nothing"),
+        (
+            {"streamed": (0.5, GB)},
+            None,
+            "since it is predicted to be no slower, and keeps one block of pairs at a time",
+        ),
         ({"stored": (11.0, GB), "streamed": (120.0, GB)}, None, "stored pairs with patience"),
         ({}, GB / 5, "since neither way to attend to 10 M pairs fits"),
         ({}, GB / 100, "since nothing fits (the least memory, 62 MB, is that of sampled)"),
