@@ -8,27 +8,14 @@ import numpy as np
 
 from gattn._numba import pool
 from gattn._numba.compile import kernel
-from gattn._numba.sort import count_columns, ranges_of
+from gattn._numba.sort import ranges_of
 
 U = np.uint64
-
-
-def column_starts(col: np.ndarray, num_sources: int) -> np.ndarray:
-    """The pairs of the sources before each, `[M + 1]` int64.
-
-    Args:
-        col: `[P]` int32.
-        num_sources: M.
-    """
-    starts = np.zeros(num_sources + 1, np.int64)
-    count_columns(col, starts)
-    return starts
 
 
 def positions(
     rowptr: np.ndarray,
     hop: np.ndarray,
-    starts: np.ndarray,
     row: np.ndarray,
     distance: np.ndarray,
     shells: Sequence[int],
@@ -40,8 +27,7 @@ def positions(
     Args:
         rowptr: `[R + 1]` int64.
         hop: `[P]` uint8, sorted within each row.
-        starts: `[M + 1]` int64, pointers of the transpose.
-        row: `[P]` int32, the rows of every source.
+        row: `[P]` int32, the rows of every source, source by source.
         distance: `[P]` uint8, their hops.
         shells: the hops that there are.
     """

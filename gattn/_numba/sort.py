@@ -56,12 +56,18 @@ def compressed_columns(
         col: `[E]` int32, all within `0 .. num_sources - 1`.
         num_sources: M.
     """
-    starts = np.zeros(num_sources + 1, np.int64)
-    count_columns(col, starts)
+    starts = column_starts(col, num_sources)
     row, perm = np.empty(len(col), np.int32), np.empty(len(col), np.int64)
     ranges, parallel = ranges_of(starts, len(col))
     pool.run(_transpose, range(len(ranges) - 1), parallel, ranges, rowptr, col, starts, row, perm)
     return starts, row, perm
+
+
+def column_starts(col: np.ndarray, num_sources: int) -> np.ndarray:
+    """The pairs of the sources before each, `[M + 1]` int64; arguments as `compressed_columns`."""
+    starts = np.zeros(num_sources + 1, np.int64)
+    _count_columns(col, starts)
+    return starts
 
 
 def ranges_of(rowptr: np.ndarray, work: int) -> tuple[np.ndarray, bool]:
@@ -118,7 +124,7 @@ def _put(free, slot, s, t, position, col, perm, hop):
 
 
 @kernel
-def count_columns(col, starts):
+def _count_columns(col, starts):
     for e in range(col.size):
         starts[col[e] + 1] += 1
     for j in range(starts.size - 1):

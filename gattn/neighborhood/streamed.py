@@ -330,7 +330,8 @@ def _written(pairs: Streamed) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Ten
     if isinstance(search, BooleanSearch):
         search.fill(0, starts, col, hop, np.zeros((0, 1), np.int64))
         return *found, compressed_columns(pairs.starts, found[0], count)
-    from gattn._numba import order
+    from gattn._numba.order import positions
+    from gattn._numba.sort import column_starts
 
     row, far = _room(pairs.num_pairs)
     backwards, columns = _reversed(pairs), starts
@@ -338,9 +339,9 @@ def _written(pairs: Streamed) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Ten
         search.fill_both(starts, col, hop, row, far)
     else:
         search.fill(0, starts, col, hop, np.zeros((0, 1), np.int64))
-        columns = order.column_starts(col, count)
+        columns = column_starts(col, count)
         backwards.fill_by_node(columns, row, far)
-    perm = order.positions(starts, hop, columns, row, far, pairs.shells)
+    perm = positions(starts, hop, row, far, pairs.shells)
     return *found, (torch.from_numpy(columns), torch.from_numpy(row), torch.from_numpy(perm))
 
 

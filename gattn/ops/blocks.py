@@ -26,6 +26,9 @@ from gattn.ops.tiling import Tile, assembled, stacked, tile_biases, tiles
 _NUMBERS = 1 << 21
 """Numbers of one tile at the most: few enough to stay in a cache."""
 
+_OF_PAIRS = 1 << 25
+"""Numbers `[P, H, C]` of a block of streamed pairs at the most: a block passes over all sources."""
+
 _MASKED = float("-inf")
 
 
@@ -49,7 +52,7 @@ def forward(problem: Problem) -> tuple[Tensor, Tensor | None]:
     span = problem.neighborhood
     if isinstance(span, Streamed):
         width = max(problem.form.left.shape[2], problem.form.right.shape[2], 1)
-        return by_blocks(problem, reference.forward, _NUMBERS // (problem.heads * width))
+        return by_blocks(problem, reference.forward, _OF_PAIRS // (problem.heads * width))
     assert isinstance(span, Span)
     cut = tiles(span, max(_NUMBERS // _numbers_per_pair(problem), 1))
     parts = _parts(problem, span, cut)

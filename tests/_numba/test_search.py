@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gattn._numba import order
 from gattn._numba import search as module
+from gattn._numba.order import positions
 from gattn._numba.search import Search
-from gattn._numba.sort import compressed_columns, compressed_rows
+from gattn._numba.sort import column_starts, compressed_columns, compressed_rows
 from gattn.neighborhood._boolean import BooleanSearch
 
 
@@ -100,13 +100,13 @@ def test_searches_against_the_edges_are_the_transpose(graph):
     count = len(rowptr) - 1
     starts, col, hop = written(Search(*graph), count)
     back = compressed_columns(rowptr, edges, count)
-    columns = order.column_starts(col, count)
+    columns = column_starts(col, count)
     row, distance = np.empty_like(col), np.empty_like(hop)
     Search(*back[:2], kept, unreached).fill_by_node(columns, row, distance)
     expected = compressed_columns(starts, col, count)
     assert (columns == expected[0]).all() and (row == expected[1]).all()
     shells = np.unique(hop).tolist()
-    found = order.positions(starts, hop, columns, row, distance, shells)
+    found = positions(starts, hop, row, distance, shells)
     assert (found == expected[2]).all()
 
 

@@ -25,7 +25,7 @@ def small_blocks(monkeypatch):
     """Several blocks, whose borders fall anywhere."""
     monkeypatch.setattr(streamed, "MOST_PAIRS", 23)
     monkeypatch.setattr(backend, "MOST_PAIRS_OF_BLOCK", 17)
-    monkeypatch.setattr(blocks, "_NUMBERS", 90)
+    monkeypatch.setattr(blocks, "_OF_PAIRS", 90)
 
 
 def graph(count, edges, seed, hub=False):

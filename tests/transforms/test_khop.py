@@ -7,7 +7,7 @@ import torch
 import torch_geometric.transforms as T
 from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData
-from torch_geometric.loader import DataLoader, NeighborLoader, RandomNodeLoader
+from torch_geometric.loader import DataLoader, RandomNodeLoader
 from torch_geometric.nn import GATConv, HeteroConv
 
 import gattn
@@ -222,9 +222,8 @@ def test_a_loader_of_subgraphs_cuts_it():
 
 
 def test_as_the_transform_of_a_loader():
-    pytest.importorskip("pyg_lib", reason="NeighborLoader needs pyg-lib or torch-sparse")
     data = graph(20, 60)
-    for batch in NeighborLoader(data, [3, 3], batch_size=4, transform=KHop(2)):
+    for batch in KHopLoader(data, [3, 3], batch_size=4, transform=KHop(2)):
         assert batch.edge_hop.shape[0] == batch.num_edges and "e_id" not in batch
 
 
