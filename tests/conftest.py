@@ -2,9 +2,16 @@
 
 Their tensors are tiny. Two threads of torch would spend the time waiting for one another, several
 times the time of the work wherever the machine is busy. `OMP_NUM_THREADS=2 make test` overrides it.
+
+Triton's kernels are interpreted where there is no GPU.
 """
 
 import os
 
-# torch reads it when it is imported, which is after pytest has read this file.
+# torch reads it when it is imported, and triton reads the other: both after these lines.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
