@@ -61,7 +61,7 @@ class Case:
 
 
 def _inputs(layer: Layer, dtype: torch.dtype) -> Inputs:
-    inputs = make_inputs(PROBLEMS["arxiv"], layer, _graph(), seed=0)
+    inputs = make_inputs(PROBLEMS["cora"], layer, _graph(), seed=0)
     tensors = {name: tensor.to(dtype) for name, tensor in inputs.tensors.items()}
     state = {name: weight.to(dtype) for name, weight in inputs.state.items()}
     return replace(inputs, tensors=tensors, state=state)
