@@ -2,18 +2,18 @@
 
 Their tensors are tiny. Two threads of torch would spend the time waiting for one another, several
 times the time of the work wherever the machine is busy. `OMP_NUM_THREADS=2 make test` overrides it.
-
-Triton's kernels are interpreted where there is no GPU.
 """
 
 import os
 
-# torch reads it when it is imported, and triton reads the other: both after these lines.
+# torch reads it when it is imported, which is after pytest has read this file.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
 
+# Triton's kernels are tested everywhere: by its interpreter where there is no GPU. It has to be told
+# before triton is imported, whoever is first to do that.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
