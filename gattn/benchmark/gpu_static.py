@@ -13,20 +13,20 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
 
+from gattn import nn
 from gattn._rows import Row, append_row, check_writable
 from gattn.benchmark.gpu_kernels import Kernel, reasons, recorded, resources
 from gattn.benchmark.graphs import Graph, power_law, star
-from gattn.benchmark.passes import PASSES
-from gattn.benchmark.problems import PROBLEMS, Inputs, Layer, make_inputs
-from gattn.benchmark.providers import provider
+from gattn.benchmark.problems import Layer
 from gattn.benchmark.rows import commit, now, versions
 
 GPU = "NVIDIA H200"
@@ -38,6 +38,10 @@ LAYERS = tuple(
 )
 
 
+DEGREES = (7, 50)
+"""Pairs of a row on average, of ogbn-arxiv and of ogbn-products: tiles depend on them."""
+
+
 @dataclass(frozen=True)
 class Case:
     """What asks for kernels.
@@ -45,61 +49,71 @@ class Case:
     Args:
         layer: of the benchmark.
         dtype: name of the dtype of features and weights.
+        degree: pairs of a row on average.
     """
 
     layer: Layer
     dtype: str
+    degree: int
 
     def kernels(self) -> list[Kernel]:
         """The kernels of one forward and backward, in the order of their launches."""
-        inputs = _inputs(self.layer, DTYPES[self.dtype])
-        backend = import_module("gattn.ops.triton")
+        backend, dtype, graph = (
+            import_module("gattn.ops.triton"),
+            DTYPES[self.dtype],
+            _graph(self.degree),
+        )
+        layer = self.layer
+        conv = getattr(nn, layer.kind)(layer.in_channels, layer.channels, heads=layer.heads)
+        conv.backend = "triton"
+        x = torch.randn(graph.num_nodes, layer.in_channels, dtype=dtype, requires_grad=True)
         # Its tensors are on the CPU, where no kernel is to run.
         with recorded() as found, mock.patch.object(backend, "reasons", lambda problem: []):
-            PASSES["forward+backward"](provider("gattn:triton").build(inputs))
+            conv.to(dtype)(x, graph.edge_index).sum().backward()
         return found
 
 
-def _inputs(layer: Layer, dtype: torch.dtype) -> Inputs:
-    inputs = make_inputs(PROBLEMS["cora"], layer, _graph(), seed=0)
-    tensors = {name: tensor.to(dtype) for name, tensor in inputs.tensors.items()}
-    state = {name: weight.to(dtype) for name, weight in inputs.state.items()}
-    return replace(inputs, tensors=tensors, state=state)
+def _graph(degree: int) -> Graph:
+    """Short rows of every length, and a hub whose row is cut."""
+    hub = star(20_000)
+    nodes = hub.num_nodes
+    rest = power_law(nodes, degree * nodes - hub.edge_index.size(1), 0.5, seed=0)
+    return Graph(torch.cat([hub.edge_index, rest.edge_index], dim=1), nodes)
 
 
-def _graph() -> Graph:
-    """Short rows of every length, and a row that is longer than any block of pairs."""
-    hub, rest = star(20_000), power_law(20_001, 200_000, 0.5, seed=0)
-    return Graph(torch.cat([hub.edge_index, rest.edge_index], dim=1), hub.num_nodes)
-
-
-def measure(layers: Iterable[Layer] = LAYERS, dtypes: Iterable[str] = DTYPES) -> Iterator[Row]:
-    """One row for each kernel of each layer and dtype.
+def measure(
+    layers: Iterable[Layer] = LAYERS,
+    dtypes: Iterable[str] = DTYPES,
+    degrees: Iterable[int] = DEGREES,
+) -> Iterator[Row]:
+    """One row for each kernel, when it is asked for the first time.
 
     Args:
         layers: who asks for kernels.
         dtypes: names of `DTYPES`.
+        degrees: pairs of a row on average.
     """
-    around = {"gpu": GPU, "versions": versions(), "commit": commit()}
-    for dtype in dtypes:
-        for layer in layers:
-            for kernel in Case(layer, dtype).kernels():
-                yield row_of(layer.name, dtype, kernel) | around
+    around, seen = {"gpu": GPU, "versions": versions(), "commit": commit()}, set()
+    for case in (Case(*each) for each in product(layers, dtypes, degrees)):
+        for kernel in case.kernels():
+            row = row_of(case, kernel) | around
+            if row["key"] not in seen:
+                seen.add(row["key"])
+                yield row
 
 
-def row_of(layer: str, dtype: str, kernel: Kernel) -> Row:
-    """Return the row of a kernel.
+def row_of(case: Case, kernel: Kernel) -> Row:
+    """Return the row of a kernel, whose key does not depend on who asked for it.
 
     Args:
-        layer: who asked for it.
-        dtype: in which.
+        case: who asked for it.
         kernel: compiled.
     """
     constants = {name: _plain(value) for name, value in kernel.constants.items()}
-    about = {"layer": layer, "dtype": dtype, "kernel": kernel.name, "constants": constants}
-    text = json.dumps([about, dict(kernel.types)], sort_keys=True)
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return {"key": key, "status": "ok", "time": now(), **about, **resources(kernel)}
+    about = {"kernel": kernel.name, "constants": constants, "types": dict(kernel.types)}
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    asked = {"layer": case.layer.name, "dtype": case.dtype, "degree": case.degree}
+    return {"key": key, "status": "ok", "time": now(), **asked, **about, **resources(kernel)}
 
 
 def _plain(value: Any) -> Any:
@@ -109,6 +123,7 @@ def _plain(value: Any) -> Any:
 HEADINGS = (
     "layer",
     "dtype",
+    "pairs of a row",
     "kernel",
     "tile",
     "warps",
@@ -136,6 +151,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row["layer"],
         row["dtype"],
+        str(row["degree"]),
         f"`{row['kernel']}`",
         _tile(row["constants"]),
         str(row["warps"]),
@@ -149,8 +165,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _tile(constants: Mapping[str, Any]) -> str:
-    """The sizes among the constants, in their order; switches and what is absent say nothing."""
-    sizes = {n: v for n, v in constants.items() if isinstance(v, int) and not isinstance(v, bool)}
+    """The sizes of blocks, whose names begin with a B."""
+    sizes = {name: size for name, size in constants.items() if name.startswith("B")}
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 

@@ -50,8 +50,10 @@ def same(peer, ours, x, edge_index, attr=None):
         torch.autograd.grad((out * weights).sum(), [*layer.parameters(), *inputs])
         for out, layer in ((found, ours), (expected, peer))
     ]
+    # That of a key's bias is 0, since every score of a row grows by the same.
+    largest = max(float(grad.abs().max()) for grad in grads[1])
     for one, other in zip(*grads, strict=True):
-        near(one, other, 1e-4)
+        near(one, other, 1e-4, largest / 100)
 
 
 @both
@@ -109,7 +111,7 @@ def test_dropout_is_unbiased_and_off_in_evaluation(device, name):
     exact = peer.eval()(x, edge_index)
     near(ours.eval()(x, edge_index), exact)
     # As many independent draws as there are copies of the graph in one call.
-    copies = at(device, 30, 2000)
+    copies = at(device, 12, 2000)
     offsets = 7 * torch.arange(copies, device=device)[None, :, None]
     many = (edge_index[:, None] + offsets).flatten(1)
     runs = []

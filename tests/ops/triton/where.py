@@ -78,12 +78,12 @@ def gradients(out: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad((out * weights.view_as(out)).sum(), leaves))
 
 
-def near(found: Tensor, expected: Tensor, limit: float = 2e-5) -> None:
-    """The largest difference is at most `limit` of the largest number."""
+def near(found: Tensor, expected: Tensor, limit: float = 2e-5, size: float = 1e-30) -> None:
+    """The largest difference is at most `limit` of the largest number, or of `size`."""
     assert found.shape == expected.shape
     one, other = found.detach().cpu().double(), expected.detach().cpu().double()
     if other.numel():
-        off = float((one - other).abs().max()) / max(float(other.abs().max()), 1e-30)
+        off = float((one - other).abs().max()) / max(float(other.abs().max()), size)
         assert off <= limit, f"off by {off:.3g} of the largest number, allowed {limit:.3g}"
 
 
