@@ -7,6 +7,7 @@ compiled and nothing runs; triton must not interpret.
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from unittest import mock
 
 from triton.runtime.jit import JITFunction
@@ -28,7 +29,7 @@ def asked() -> tuple[list[str], list[str]]:
 
     with (
         mock.patch.object(JITFunction, "_do_compile", note),
-        mock.patch.object(gpu_kernels, "_kernel", lambda compiled: compiled),
+        mock.patch.object(gpu_kernels, "_kernel", lambda made: SimpleNamespace(compiled=made)),
         mock.patch.object(backend, "reasons", lambda problem: []),
         gpu_kernels.recorded(),
     ):

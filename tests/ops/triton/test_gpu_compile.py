@@ -46,7 +46,7 @@ def traced(device, function, **options):
 @both
 @pytest.mark.parametrize(
     "normalizer",
-    [normalizers.Softmax(), normalizers.TopK(2), normalizers.Sparsemax()],
+    [normalizers.Softmax(), normalizers.TopK(2), normalizers.Sigmoid()],
     ids=str,
 )
 @pytest.mark.parametrize("score", ["dot", "gatv2"])
