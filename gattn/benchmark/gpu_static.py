@@ -2,8 +2,8 @@
 
 `python -m gattn.benchmark.gpu_static --out DIR` compiles every kernel that the layers of the
 benchmark ask for, forward and backward, on a graph with short rows and a hub, and writes
-`DIR/rows.jsonl` and the table. Nothing is run: registers and memory are facts about the machine
-code, and say nothing of its speed.
+`DIR/rows.jsonl` and `DIR/table.md`. Nothing is run: registers and memory are facts about the
+machine code, and say nothing of its speed.
 """
 
 from __future__ import annotations
@@ -170,6 +170,40 @@ def _tile(constants: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
+PASSES = ("attend", "backward_rows", "backward_sources")
+"""The kernels that go over all pairs; the others put the pieces of long rows together."""
+
+
+def summary(rows: Iterable[Row]) -> list[str]:
+    """What the rows say, a sentence each.
+
+    Args:
+        rows: of `measure`.
+    """
+    every = list({row["key"]: row for row in rows}.values())
+    passes = [row for row in every if row["kernel"] in PASSES]
+    filled = sorted(row["occupancy"] for row in passes)
+    low = [row for row in passes if row["occupancy"] < 0.25]
+    spilling = [row for row in every if row["spilled_bytes"]]
+    most = max((row["spilled_bytes"] for row in every), default=0)
+    wide = [row for row in passes if "16" in row["loads"]]
+    shared = max((row["shared_bytes"] for row in every), default=0)
+    return [
+        f"{len(every)} kernels, {len(passes)} of which go over all pairs.",
+        f"Of these, the occupancy is {filled[0]:.0%} to {filled[-1]:.0%}, and below 25% for "
+        f"{len(low)}; registers set it, since no block has more than {shared:,} B of shared "
+        "memory.",
+        f"{len(spilling)} keep something in local memory, {most} B of a thread at the most.",
+        f"{len(wide)} load 16 B at a time, the most that an instruction can.",
+    ]
+
+
+def report(rows: Iterable[Row]) -> str:
+    """`summary` and `markdown`, as they stand in the page of results."""
+    kept = list(rows)
+    return "".join(f"- {sentence}\n" for sentence in summary(kept)) + "\n" + markdown(kept)
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m gattn.benchmark.gpu_static")
@@ -179,7 +213,7 @@ def main() -> None:
         parser.exit(1, f"gpu_static: {'; '.join(found)}\n")
     # Triton announces what a later version will do.
     warnings.filterwarnings("ignore", message="TRITON_DEFAULT_FP_FUSION")
-    print(markdown(_written(measure(), options.out)))
+    print(report(_written(measure(), options.out)))
 
 
 def _written(rows: Iterator[Row], out: Path | None) -> list[Row]:
@@ -193,7 +227,7 @@ def _written(rows: Iterator[Row], out: Path | None) -> list[Row]:
     for row in rows:
         append_row(path, row)
         kept.append(row)
-    (out / "table.md").write_text(markdown(kept))
+    (out / "table.md").write_text(report(kept))
     return kept
 
 

@@ -9,7 +9,16 @@ from types import SimpleNamespace
 import pytest
 
 from gattn.benchmark.gpu_kernels import Kernel
-from gattn.benchmark.gpu_static import DEGREES, DTYPES, LAYERS, Case, _graph, markdown, row_of
+from gattn.benchmark.gpu_static import (
+    DEGREES,
+    DTYPES,
+    LAYERS,
+    Case,
+    _graph,
+    markdown,
+    row_of,
+    summary,
+)
 
 CASE = Case(LAYERS[0], "float32", 7)
 TAKEN = {
@@ -48,6 +57,18 @@ def test_a_line_of_the_table(row):
 def test_the_later_of_two_rows_counts(row):
     lines = markdown([row, row | {"registers": 50}]).splitlines()
     assert len(lines) == 3 and "| 50 |" in lines[-1]
+
+
+def test_what_the_rows_say(row):
+    low = row | {"key": "low", "kernel": "backward_rows", "occupancy": 0.125, "loads": {"4": 1}}
+    joined = row | {"key": "joined", "kernel": "merge", "spilled_bytes": 0, "shared_bytes": 4096}
+    assert summary([row, row, low, joined]) == [
+        "3 kernels, 2 of which go over all pairs.",
+        "Of these, the occupancy is 12% to 25%, and below 25% for 1; registers set it, since no "
+        "block has more than 4,096 B of shared memory.",
+        "2 keep something in local memory, 8 B of a thread at the most.",
+        "1 load 16 B at a time, the most that an instruction can.",
+    ]
 
 
 @pytest.mark.parametrize("degree", DEGREES)

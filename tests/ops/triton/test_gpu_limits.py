@@ -41,7 +41,7 @@ def test_nodes_beyond_2_31_numbers(score, dtype):
         del grad, out
     for found, expected in zip(results[1], results[0], strict=True):
         near(found, expected, 1e-2)
-    del large, x
+    del large, results, pairs
     torch.cuda.empty_cache()
 
 
