@@ -12,6 +12,7 @@ from torch._dynamo.utils import counters
 
 import gattn
 from gattn import normalizers, scores
+from gattn.nn import GraphAttention
 from tests.nn.peers import NAMES, pair
 from tests.ops.triton.where import (
     BACKEND,
@@ -125,7 +126,7 @@ def test_a_compiled_drop_in(device, name):
 def test_a_compiled_graph_attention(device):
     torch.manual_seed(0)
     graph = random_graph(at(device, 8, 500), at(device, 30, 5000), device)
-    layer = gattn.nn.GraphAttention(6, 4, 2, backend=BACKEND).to(device)
+    layer = GraphAttention(6, 4, 2, backend=BACKEND).to(device)
     x = draw(graph.num_targets, 6, device=device).requires_grad_()
     learned = [x, *layer.parameters()]
     out, expected = traced(device, layer)(x, graph), layer(x, graph)

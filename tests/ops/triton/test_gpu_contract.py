@@ -36,8 +36,8 @@ def test_single_precision(form, normalizer):
     agree([form], normalizer, torch.float32)
 
 
-# A sigmoid of -87.5 is below the normal numbers of single precision, and may be 0. Features that are
-# as large as all else make values of 2e4, which is no question of the scores.
+# A sigmoid of -87.5 is below the normal numbers of single precision, and may be 0. Features that
+# are as large as all else make values of 2e4, which is no question of the scores.
 @on_gpu
 @pytest.mark.parametrize("normalizer", [name for name in NORMALIZERS if name != "Sigmoid()"])
 @pytest.mark.parametrize("form", ["Multiplicative", "Additive, value=None"])
