@@ -12,8 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
-# Triton's kernels are tested everywhere: by its interpreter where there is no GPU. It has to be
-# told before triton is imported, whoever is first to do that.
+# Triton's kernels are tested everywhere: by its interpreter where there is no GPU. That has to be
+# said before triton is imported, whoever is first to do that.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
