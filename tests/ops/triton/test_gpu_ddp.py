@@ -1,6 +1,7 @@
 """Data parallel training: the gradients of several processes are those of one."""
 
 import socket
+import time
 from datetime import timedelta
 
 import pytest
@@ -72,8 +73,12 @@ def check(size, device, transport, sizes):
     results = context.SimpleQueue()
     arguments = (size, free_port(), device, transport, sizes, results)
     started = multiprocessing.spawn(work, arguments, nprocs=size, join=False)
-    while not started.join(timeout=120):
-        pass
+    until = time.monotonic() + 150
+    while not started.join(timeout=5):
+        if time.monotonic() > until:
+            for process in started.processes:
+                process.kill()
+            pytest.fail("the processes did not come to an end")
     found = dict(results.get() for _ in range(size))
     expected = of_one_process(size, device, sizes)
     assert set(found) == set(range(size))
