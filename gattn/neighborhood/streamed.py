@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gattn._numba.search import Search
 
 Pairs = tuple[Tensor, Tensor, Tensor]
+Room = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 _ADVICE = "use fewer hops or shells, raise max_pairs, or let them be streamed"
 
@@ -129,17 +130,22 @@ class Streamed:
 
     def searcher(self, rowptr: Tensor, col: Tensor) -> Search | BooleanSearch:
         """The same searches on another graph."""
+        kept, unreached = self.searched_for()
+        if missing() is not None:
+            return BooleanSearch(rowptr.numpy(), col.numpy(), kept, unreached)
+        from gattn._numba.search import Search
+
+        return Search(rowptr.numpy(), col.numpy(), kept, unreached)
+
+    def searched_for(self) -> tuple[np.ndarray, bool]:
+        """Which distances count, `[farthest + 1]` bool, and whether those beyond count as one."""
         unreached = self.complete and self.num_hops in self.shells
         searched = self.num_hops - self.complete
         inner = [shell for shell in self.shells if shell <= searched]
         last = searched if unreached else max(inner, default=0)
         kept = np.zeros(last + 1, dtype=bool)
         kept[inner] = True
-        if missing() is not None:
-            return BooleanSearch(rowptr.numpy(), col.numpy(), kept, unreached)
-        from gattn._numba.search import Search
-
-        return Search(rowptr.numpy(), col.numpy(), kept, unreached)
+        return kept, unreached
 
     def blocks(self, most_pairs: int) -> list[tuple[int, int]]:
         """Ranges of targets, each with at most so many pairs, or a single target.
@@ -167,15 +173,20 @@ class Streamed:
         """
         return self.finder()(first, last)
 
-    def finder(self) -> Callable[[int, int], Pairs]:
-        """`pairs`, for many blocks one after the other: they share the memory of the searches."""
-        search = self.search()
+    def finder(self, room: Room | None = None) -> Callable[[int, int], Pairs]:
+        """`pairs`, for many blocks one after the other: they share the memory of the searches.
+
+        Args:
+            room: makes arrays, int32 and uint8, in which the sources and the distances of so many
+                pairs are written; `None` = new ones.
+        """
+        search, room = self.search(), room or _room
 
         def pairs(first: int, last: int) -> Pairs:
             _check.integer("first", first, 0, self.num_targets)
             _check.integer("last", last, first, self.num_targets)
             starts = self.starts.numpy()[first : last + 1] - int(self.starts[first])
-            col, hop = _room(starts[-1])
+            col, hop = room(int(starts[-1]))
             rings = np.zeros((last - first if self.groups > 1 else 0, self.groups), np.int64)
             search.fill(first, starts, col, hop, rings)
             rowptr = torch.from_numpy(starts) if self.groups == 1 else _pointers(rings.ravel())
