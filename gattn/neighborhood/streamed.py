@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from gattn._numba.search import Search
 
 Pairs = tuple[Tensor, Tensor, Tensor]
-Room = Callable[[int], tuple[np.ndarray, np.ndarray]]
+Room = tuple[np.ndarray, np.ndarray]
+Finder = Callable[..., Pairs]
 
 _ADVICE = "use fewer hops or shells, raise max_pairs, or let them be streamed"
 
@@ -173,20 +174,19 @@ class Streamed:
         """
         return self.finder()(first, last)
 
-    def finder(self, room: Room | None = None) -> Callable[[int, int], Pairs]:
+    def finder(self) -> Finder:
         """`pairs`, for many blocks one after the other: they share the memory of the searches.
 
-        Args:
-            room: makes arrays, int32 and uint8, in which the sources and the distances of so many
-                pairs are written; `None` = new ones.
+        What it returns takes a third argument, arrays of int32 and of uint8 in which to write the
+        sources and the distances of the pairs; without it they are new.
         """
-        search, room = self.search(), room or _room
+        search = self.search()
 
-        def pairs(first: int, last: int) -> Pairs:
+        def pairs(first: int, last: int, room: Room | None = None) -> Pairs:
             _check.integer("first", first, 0, self.num_targets)
             _check.integer("last", last, first, self.num_targets)
             starts = self.starts.numpy()[first : last + 1] - int(self.starts[first])
-            col, hop = room(int(starts[-1]))
+            col, hop = room or _room(starts[-1])
             rings = np.zeros((last - first if self.groups > 1 else 0, self.groups), np.int64)
             search.fill(first, starts, col, hop, rings)
             rowptr = torch.from_numpy(starts) if self.groups == 1 else _pointers(rings.ravel())

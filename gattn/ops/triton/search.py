@@ -19,8 +19,10 @@ import triton.language as tl
 from torch import Tensor
 
 from gattn.neighborhood import Streamed
-from gattn.neighborhood._compress import row_of_pairs
 from gattn.neighborhood._tensors import pointers
+from gattn.ops.triton.pairs import row_of_pairs
+from gattn.ops.triton.run import launch
+from gattn.ops.triton.tiles import power
 
 MOST_BYTES = 1 << 28
 """Of what is read out at once, a byte for each node and search."""
@@ -30,6 +32,8 @@ MOST_EDGES = 512
 edges, if that is more."""
 
 _BITS = 64
+# Words that a program takes, of one node and of all its edges together.
+_WORDS = 16
 _TILE = 256
 
 Pairs = tuple[Tensor, Tensor, Tensor]
@@ -109,9 +113,7 @@ class Edges(NamedTuple):
 
 def _chosen(mask: Tensor, one: Tensor, other: Tensor) -> Ranges:
     """The ranges of one set of row pointers where a mask is set, elsewhere of the other."""
-    return Ranges(
-        torch.where(mask, one[:-1], other[:-1]), torch.where(mask, one[1:], other[1:])
-    )
+    return Ranges(torch.where(mask, one[:-1], other[:-1]), torch.where(mask, one[1:], other[1:]))
 
 
 def _pieces(starts: Tensor, slots: Tensor, number: int, size: int) -> Ranges:
@@ -186,13 +188,23 @@ class Search:
 
     def _launch(self, ring: Tensor, reached: Tensor, seen: Tensor | None, rows: Ranges) -> None:
         width = ring.shape[1]
-        words = min(triton.next_power_of_2(width), 16)
-        grid = (rows.begin.numel(), -(-width // words))
-        if grid[0]:
-            args = ring, reached, seen, *rows, self.edges.col, width
-            sizes = {"EDGES": max(_TILE // words, 16), "WORDS": words, "num_warps": 2}
-            with torch.cuda.device_of(ring):
-                _reach[grid](*args, **sizes)
+        words = min(power(width), _WORDS)
+        launch(
+            _reach,
+            rows.begin.numel(),
+            -(-width // words),
+            ring,
+            ring=ring,
+            reached=reached,
+            seen=seen,
+            begin=rows.begin,
+            end=rows.end,
+            col=self.edges.col,
+            width=width,
+            EDGES=max(_TILE // words, 1),
+            WORDS=words,
+            num_warps=2,
+        )
 
 
 class Ring(NamedTuple):
