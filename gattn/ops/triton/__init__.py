@@ -15,9 +15,10 @@ from gattn.ops.problem import Problem
 
 _MISSING = importlib.util.find_spec("triton") is None
 
-_INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
+INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
+"""Triton's interpreter runs the kernels, on the CPU."""
 
-ONLY_NAMED = _INTERPRETED
+ONLY_NAMED = INTERPRETED
 """Interpreted kernels are for tests: nobody gets them without asking."""
 
 MOST_CHANNELS = 8192
@@ -36,7 +37,7 @@ def reasons(problem: Problem) -> list[str]:
     """Why the problem cannot be computed here; empty = it can."""
     found = ["triton is not installed: pip install triton"] if _MISSING else []
     device = problem.neighborhood.device
-    if device.type != "cuda" and not (_INTERPRETED and device.type == "cpu"):
+    if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
         found.append(f"the device is {device}, not cuda")
     wide = max(problem.form.left.shape[2], problem.values.shape[2])
     if wide > MOST_CHANNELS:

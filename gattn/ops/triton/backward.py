@@ -134,7 +134,7 @@ class Backward:
             **partial,
             **cut.numbers(),
             selected=args.selected if given is None else None,
-            value=args.inputs.values,
+            value=args.inputs.value if self.with_score else args.inputs.values,
             given=given,
             upstream=upstream,
             pulled=pulled,
@@ -187,6 +187,10 @@ class Backward:
             for name, grad in found.items()
         }
         scored = args.scored() if self.with_score else args.unscored()
+        half = None
+        if "weight" in self.grads and args.form == elementary.LEAKY.value:
+            if args.inputs.pair_weight is None:
+                half = args.empty(cut.programs, heads, args.channels)
         launch(
             backward_sources,
             cut.programs,
@@ -202,6 +206,7 @@ class Backward:
             **{f"grad_{name}": grad for name, grad in found.items()},
             **{f"partial_{name}": grad for name, grad in partial.items()},
             **cut.numbers(),
+            grad_weight=half,
             SCORED=self.with_score,
             SHARED=self.shared,
             AGAIN=again,
@@ -213,6 +218,8 @@ class Backward:
         for name, grad in found.items():
             if grad is not None:
                 merge(partial[name], grad, args.inputs.t_rowptr, cut, again)  # type: ignore[arg-type]
+        if half is not None:
+            self.grads["weight"] = self.grads["weight"] + half.sum(0)
 
     def _pairs(self, handed: Tensor, pulled: Tensor | None) -> None:
         """Gradients of what belongs to pairs, and of the table of hops."""

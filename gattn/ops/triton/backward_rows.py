@@ -13,6 +13,7 @@ import triton.language as tl
 from gattn.ops.triton.elementary import (
     GIVEN,
     HARD,
+    LEAKY,
     PRODUCT,
     SIGMOID,
     TOP_K,
@@ -52,6 +53,7 @@ def backward_rows(
     """Gradients of some rows, and the hand-over.
 
     Args:
+        value: `[M, H, D]`, or `None` for `right` itself, which is gathered once then.
         given: `[E, H]`: the weights, or without `upstream` the gradients of the scores.
         upstream: `[R, H, D]`, the gradient of the output, or `None`: values have no part in it.
         pulled: `[R, H, F]`, what it makes of the features, where the value has some.
@@ -75,7 +77,11 @@ def backward_rows(
     a = None
     if weight is not None:
         a = one(weight, 0, head, channel, H, C, REAL)
+    # act(x) = x act'(x) for a leaky ReLU, so the gradient of its weight, a sum over the pairs, falls
+    # into two sums over the nodes, of which the source pass has the other.
+    NODEWISE: tl.constexpr = FORM == LEAKY and pair_weight is None
     weight_sums = tl.zeros((BE, BH, BC), REAL)
+    weight_rows = tl.zeros((BH, BC), REAL)
     start, count, slot = rows_of_program(program, rowptr, num_rows, num_pairs, cut, slots, run)
     for k in range(count):
         row = start + k
@@ -134,7 +140,10 @@ def backward_rows(
                     w = tl.exp(s - top[None]) / mass[None]
             ds = w
             if upstream is not None:
-                v = gathered(value, source, valid, head, wide, H, D, REAL)
+                if value is not None:
+                    v = gathered(value, source, valid, head, wide, H, D, REAL)
+                else:
+                    v = r
                 pull = tl.sum(u[None] * v, axis=2)
                 if pulled is not None:
                     pull += mixed(features, place, valid, pull_of_features, feature, F, REAL)
@@ -166,7 +175,7 @@ def backward_rows(
                     sums += ds[:, :, None] * x
                 else:
                     sums += ds[:, :, None] * steepness(x, bend, FORM)
-                    if grad_weight is not None:
+                    if grad_weight is not None and not NODEWISE:
                         weight_sums += ds[:, :, None] * activated(x, bend, FORM)
                 if grad_projected is not None:
                     there = valid[:, None] & (feature < F)[None, :]
@@ -178,6 +187,8 @@ def backward_rows(
             if FORM == PRODUCT:
                 total_left = total_left * factor
             else:
+                if grad_weight is not None and NODEWISE:
+                    weight_rows += total_left * one(left, query, head, channel, H, C, REAL)
                 total_left = total_left * a
             at = head[:, None] * C + channel[None, :]
             tl.store(grad_left + row * (H * C) + at, total_left, in_key & of_whole[:, None])
@@ -200,4 +211,7 @@ def backward_rows(
             tl.store(partial_summed + slot * (H * F) + at, found, in_feature & of_piece[:, None])
     if grad_weight is not None:
         at = program * (H * C) + head[:, None] * C + channel[None, :]
-        tl.store(grad_weight + at, tl.sum(weight_sums, axis=0), in_key)
+        if NODEWISE:
+            tl.store(grad_weight + at, weight_rows, in_key)
+        else:
+            tl.store(grad_weight + at, tl.sum(weight_sums, axis=0), in_key)

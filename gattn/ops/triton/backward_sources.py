@@ -13,7 +13,7 @@ from gattn.ops.triton.scores import gathered, met, one, pairs_of_heads, place_of
 @triton.jit(do_not_specialize=RUNTIME)
 def backward_sources(
     rowptr, t_col, t_perm, perm, left, right, weight, features, pair_weight, upstream, handed,
-    grad_value, grad_right, grad_source_bias, partial_value, partial_right, partial_source_bias,
+    grad_value, grad_right, grad_source_bias, grad_weight, partial_value, partial_right, partial_source_bias,
     num_rows, num_pairs, cut, slots, run, groups, scale, slope, H: tl.constexpr, C: tl.constexpr,
     D: tl.constexpr, F: tl.constexpr, FORM: tl.constexpr, SCORED: tl.constexpr,
     SHARED: tl.constexpr, AGAIN: tl.constexpr, REAL: tl.constexpr, BE: tl.constexpr,
@@ -29,6 +29,7 @@ def backward_sources(
         grad_value: `[M, H, D]`; `None` where the value is `right`, whose gradient is one then.
         grad_right: `[M, H, C]`, or `None`.
         grad_source_bias: `[M, H]`, or `None`.
+        grad_weight: `[programs, H, C]`, the sources' half of it, or `None`.
         partial_value: of pieces of long rows, `[slots, H, D]`, as the other two.
         SHARED: the value is `right`.
         AGAIN: add to gradients that are there.
@@ -42,6 +43,7 @@ def backward_sources(
     a = None
     if weight is not None:
         a = one(weight, 0, head, channel, H, C, REAL)
+    weight_rows = tl.zeros((BH, BC), REAL)
     start, count, slot = rows_of_program(program, rowptr, num_rows, num_pairs, cut, slots, run)
     for k in range(count):
         node = start + k
@@ -83,6 +85,8 @@ def backward_sources(
                 if FORM == PRODUCT:
                     of_key = of_key * factor
                 else:
+                    if grad_weight is not None:
+                        weight_rows += of_key * one(right, node, head, channel, H, C, REAL)
                     of_key = of_key * a
             if SHARED:
                 of_key += found
@@ -102,6 +106,9 @@ def backward_sources(
                 grad_source_bias, partial_source_bias, node * H + head, slot * H + head,
                 tl.sum(biases, axis=0), of_whole, of_piece, AGAIN,
             )  # fmt: skip
+    if grad_weight is not None:
+        at = program * (H * C) + head[:, None] * C + channel[None, :]
+        tl.store(grad_weight + at, weight_rows, in_key)
 
 
 @triton.jit

@@ -98,8 +98,10 @@ def tanh(x):
 def activated(x, slope, FORM: tl.constexpr):
     """The activation of an additive form."""
     if FORM == TANH:
-        return tanh(x)
-    return tl.where(x > 0, x, x * slope)
+        y = tanh(x)
+    else:
+        y = tl.where(x > 0, x, x * slope)
+    return y
 
 
 @triton.jit
@@ -107,8 +109,10 @@ def steepness(x, slope, FORM: tl.constexpr):
     """The derivative of the activation."""
     if FORM == TANH:
         t = tanh(x)
-        return 1.0 - t * t
-    return tl.where(x > 0, x * 0.0 + 1.0, x * 0.0 + slope)
+        y = 1.0 - t * t
+    else:
+        y = tl.where(x > 0, 1.0, slope.to(x.dtype))
+    return y
 
 
 @triton.jit

@@ -11,7 +11,6 @@ import triton
 import triton.language as tl
 
 from gattn.ops.triton.elementary import (
-    ALL,
     GIVEN,
     SIGMOID,
     SOFTMAX,
@@ -97,6 +96,7 @@ def attend(
     """Weighted sums of the values of some rows.
 
     Args:
+        value: `[M, H, D]`, or `None` for `right` itself, which is gathered once then.
         given: `[E, H]`, the weights, where they are given.
         out: `[R, H, D]`; `exact` is the same in the compute dtype, or `None`.
         summed: `[R, H, F]`, the weighted sums of the features, or `None`.
@@ -135,11 +135,14 @@ def attend(
             valid = e < hi
             source = tl.load(col + e, valid, 0).to(tl.int64)
             place = place_of(e, valid, perm)
-            v = gathered(value, source, valid, head, wide, H, D, REAL)
             if WEIGHTS == GIVEN:
+                v = gathered(value, source, valid, head, wide, H, D, REAL)
                 w = pairs_of_heads(given, e, valid, head, H, REAL)
             else:
                 r = gathered(right, source, valid, head, channel, H, C, REAL)
+                v = r
+                if value is not None:
+                    v = gathered(value, source, valid, head, wide, H, D, REAL)
                 x = met(
                     l, r, place, valid, features, pair_weight, head, channel, H, C, F, FORM, REAL
                 )  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -14,7 +12,6 @@ from gattn.ops.triton import elementary, forward_rows, pairs
 from gattn.ops.triton.arguments import Arguments
 from gattn.ops.triton.backward import Backward
 from gattn.ops.triton.run import launch
-from gattn.ops.triton.tiles import power
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -98,7 +95,7 @@ def _run(
         **outputs,
         **partial,
         **cut.numbers(),
-        value=inputs.values,
+        value=inputs.value if given is None else inputs.values,
         given=given,
         selected=args.selected if top_k else None,
         WEIGHTS=weights.value,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from gattn.ops.triton.arguments import Arguments, bits
-from gattn.ops.triton.elementary import activated as activated  # noqa: F401
+from gattn.ops.triton.elementary import activated as activated
 from gattn.ops.triton.elementary import number, steepness
 from gattn.ops.triton.pairs import row_of_pairs
 from gattn.ops.triton.run import launch

@@ -11,9 +11,9 @@ from gattn.ops.triton.elementary import PRODUCT, activated
 @triton.jit
 def place_of(e, valid, perm):
     """Where pairs stand in the order of the caller."""
-    if perm is None:
-        return e
-    return tl.load(perm + e, valid, 0)
+    if perm is not None:
+        e = tl.load(perm + e, valid, 0)
+    return e
 
 
 @triton.jit
@@ -65,13 +65,13 @@ def met(
     C: tl.constexpr, F: tl.constexpr, FORM: tl.constexpr, REAL: tl.constexpr,
 ):  # fmt: skip
     """What a form works on, `[BE, BH, BC]`: the one side of a product, or the sum to activate."""
-    if FORM == PRODUCT:
-        return right
-    x = left + right
-    if pair_weight is not None:
-        x = add_projected(
-            x, features, place, valid, pair_weight, head, channel, H, C, F, REAL
-        )  # fmt: skip
+    x = right
+    if FORM != PRODUCT:
+        x = left + right
+        if pair_weight is not None:
+            x = add_projected(
+                x, features, place, valid, pair_weight, head, channel, H, C, F, REAL
+            )  # fmt: skip
     return x
 
 
@@ -119,8 +119,9 @@ def form_scores(
         score = tl.sum(left * x, axis=2) * scale
         if projected is not None:
             score += mixed(features, place, valid, projected, feature, F, REAL) * scale
-        return score
-    return tl.sum(activated(x, slope, FORM) * weight[None], axis=2)
+    else:
+        score = tl.sum(activated(x, slope, FORM) * weight[None], axis=2)
+    return score
 
 
 @triton.jit

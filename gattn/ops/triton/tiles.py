@@ -16,13 +16,13 @@ _LONG = 1024
 keep a program busy for longer than all the others are."""
 _PROGRAMS = 1 << 14
 
-_TILE = 4096
+_TILE = 2048
 """Numbers of the largest tile of a program, unless one pair has more."""
 
 _OF_THREAD = 16
 """Numbers of a tile that a thread holds."""
 
-_RUN = 1 << 16
+_RUN = 1 << 15
 """Programs from which on one takes several rows."""
 
 _MOST_RUN = 8
@@ -71,7 +71,7 @@ def tile(heads: int, key: int, value: int, features: int, mean: float) -> Tile:
     sizes = [power(size) for size in (key, value, features)]
     wide = max(sizes)
     together = power(heads)
-    while together > 1 and together * wide > _TILE // 4:
+    while together > 1 and together * wide > _TILE // 2:
         together //= 2
     pairs = 4 if mean < 12 else 16
     while pairs > 1 and pairs * together * wide > _TILE:
