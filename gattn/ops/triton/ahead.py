@@ -106,7 +106,7 @@ def copied(found: Iterator[Tensors], device: torch.device) -> Iterator[Tensors]:
 
 def _beside(found: Iterator[Tensors], device: torch.device) -> Iterator[Tensors]:
     side, here = _side_stream(device), torch.cuda.current_stream(device)
-    before: tuple[torch.cuda.Event, Tensors] | None = None
+    before: tuple[Any, Tensors] | None = None
     try:
         for tensors in found:
             with torch.cuda.stream(side):

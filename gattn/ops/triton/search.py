@@ -1,12 +1,12 @@
-"""Pairs within k hops, found on the device: searches around many nodes at once, by sets of bits.
+r"""Pairs within k hops, found on the device: searches around many nodes at once, by sets of bits.
 
 A node has one bit for each search: those whose last ring it is in, and those that have seen it. A
 hop is one pass over the edges for all searches,
 
-$$ \\text{next}_v = \\Big( \\bigvee_{u \\to v} \\text{ring}_u \\Big) \\wedge \\neg\\, \\text{seen}_v $$
+$$ \text{next}_v = \Big( \bigvee_{v \to u} \text{ring}_u \Big) \wedge \neg\, \text{seen}_v $$
 
-with no more than a few passes over the nodes and the pairs themselves beside it. (Then et al., "The
-More the Merrier: Efficient Multi-Source Graph Traversal", VLDB 2014.)
+and a ring is read out by a few operations on the pairs that are in it. (Then et al., "The More the
+Merrier: Efficient Multi-Source Graph Traversal", VLDB 2014.)
 """
 
 from __future__ import annotations
@@ -138,8 +138,7 @@ class Search:
         self.around, self.device = around, device
         self.edges = Edges.of(around.rowptr.to(device), around.col.to(device))
         self.kept, self.unreached = around.searched_for()
-        most = max(MOST_BYTES // max(around.num_targets, 1), 1)
-        self.together = most if most < _BITS else most // _BITS * _BITS
+        self.together = at_once(around.num_targets)
 
     def __call__(self, first: int, last: int) -> Pairs:
         """The pairs of the targets `first .. last - 1`."""
@@ -205,6 +204,12 @@ class Search:
             WORDS=words,
             num_warps=2,
         )
+
+
+def at_once(num_nodes: int) -> int:
+    """Targets that are searched for together, so that no more is read out than `MOST_BYTES`."""
+    most = max(MOST_BYTES // max(num_nodes, 1), 1)
+    return most if most < _BITS else most // _BITS * _BITS
 
 
 class Ring(NamedTuple):
