@@ -52,7 +52,7 @@ class Streamed:
         shells: the distances that are kept.
         complete: pairs at distance `num_hops` are those that no search reaches.
         groups: rows for each query, 1 or `num_hops + 1`: the query of row r is `r // groups`.
-        device: where the pairs are needed; the graph itself stays where searches run.
+        device: where the pairs are needed; the graph itself stays on the CPU.
 
     Attributes:
         starts: `[N + 1]` int64, how many pairs the nodes before have; counted with the object.
@@ -259,7 +259,7 @@ class Streamed:
         return _changed(self, groups=self.num_hops + 1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Streamed:
-        """The same neighbourhood for features on another device; searches stay on the CPU."""
+        """The same neighbourhood for features on another device; its graph stays on the CPU."""
         place = mover(device, non_blocking)(torch.empty(0, device=self.device)).device
         return _changed(self, device=place)
 
