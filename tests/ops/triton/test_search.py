@@ -19,8 +19,9 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 def small_tiles():
     """Of several steps in tiny graphs; an interpreter takes its time for each number."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "_TILE", 4)
-        patch.setattr(search, "_WORDS", 2)
+        if DEVICE.type == "cpu":
+            patch.setattr(search, "_TILE", 4)
+            patch.setattr(search, "_WORDS", 2)
         patch.setattr(search, "MOST_EDGES", 5)
         yield
 
@@ -113,3 +114,15 @@ def test_the_transpose_is_that_of_the_cpu():
     expected = compressed_columns(stored.rowptr, stored.col, 30)
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == other.dtype and torch.equal(one.cpu(), other)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(
+    "edges", [random(5000, 20_000), torch.cat([random(5000, 9), star(5000)], 1)]
+)
+def test_large_graphs_are_the_same(edges):
+    around = gattn.k_hop(edges, 4, 5000, streamed=True)
+    assert_same(around, 0, 700)
+    assert_same(around.rings(), 4900, 5000, together=64)
+    assert_same(around, 4000, 4900, together=192)
