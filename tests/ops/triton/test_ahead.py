@@ -13,13 +13,9 @@ import torch
 
 from gattn.ops.triton import ahead as module
 from gattn.ops.triton.ahead import ahead, copied
+from tests.ops.triton.where import on_gpu
 
 SECONDS = 20  # nothing here takes as long, unless it hangs
-
-
-def on_gpu(test):
-    skipped = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-    return pytest.mark.gpu(skipped(test))
 
 
 @pytest.fixture(autouse=True)

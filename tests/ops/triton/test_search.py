@@ -11,6 +11,7 @@ pytest.importorskip("triton")
 
 from gattn.neighborhood._compress import compressed_columns
 from gattn.ops.triton import search
+from tests.ops.triton.where import on_gpu
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -116,8 +117,7 @@ def test_the_transpose_is_that_of_the_cpu():
         assert one.dtype == other.dtype and torch.equal(one.cpu(), other)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@on_gpu
 @pytest.mark.parametrize(
     "edges", [random(5000, 20_000), torch.cat([random(5000, 9), star(5000)], 1)]
 )

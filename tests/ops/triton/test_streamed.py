@@ -16,15 +16,11 @@ from gattn.ops.problem import Problem
 pytest.importorskip("triton")
 
 from gattn.ops.triton import search, streamed
+from tests.ops.triton.where import on_gpu
 
 HEADS, CHANNELS, WIDTH, COUNT, HOPS = 2, 3, 2, 9, 2
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-
-
-def on_gpu(test):
-    skipped = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-    return pytest.mark.gpu(skipped(test))
 
 
 @pytest.fixture(autouse=True)
