@@ -24,7 +24,8 @@ from gattn.ops.triton.search import Search, columns
 
 WORDS_PER_EDGE = 4
 """Words of 64 searches that the device joins while the CPU, with all its threads, looks at one edge
-of one search. Not measured yet: to be set on a GPU, where it only decides about time."""
+of one search. From counted bytes, and not measured yet: to be set on a GPU. It decides nothing but
+time."""
 
 _OF_ALL = ("weight", "hop_bias")
 

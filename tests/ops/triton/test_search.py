@@ -73,6 +73,12 @@ def test_pairs_are_those_of_the_cpu(edges, count, asked):
     assert_same(around.rings(), 0, count)
 
 
+def test_words_go_to_several_programs():
+    """Three of them to two, the last of which has one."""
+    path = torch.stack([torch.arange(129), torch.arange(1, 130)])
+    assert_same(gattn.k_hop(path, 1, 130, streamed=True), 0, 130)
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.integers(1, 20),
