@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gattn._numba.search import Search
 
 Pairs = tuple[Tensor, Tensor, Tensor]
+Room = tuple[np.ndarray, np.ndarray]
+Finder = Callable[..., Pairs]
 
 _ADVICE = "use fewer hops or shells, raise max_pairs, or let them be streamed"
 
@@ -50,7 +52,7 @@ class Streamed:
         shells: the distances that are kept.
         complete: pairs at distance `num_hops` are those that no search reaches.
         groups: rows for each query, 1 or `num_hops + 1`: the query of row r is `r // groups`.
-        device: where the pairs are needed; the graph itself stays where searches run.
+        device: where the pairs are needed; the graph itself stays on the CPU.
 
     Attributes:
         starts: `[N + 1]` int64, how many pairs the nodes before have; counted with the object.
@@ -129,17 +131,22 @@ class Streamed:
 
     def searcher(self, rowptr: Tensor, col: Tensor) -> Search | BooleanSearch:
         """The same searches on another graph."""
+        kept, unreached = self.searched_for()
+        if missing() is not None:
+            return BooleanSearch(rowptr.numpy(), col.numpy(), kept, unreached)
+        from gattn._numba.search import Search
+
+        return Search(rowptr.numpy(), col.numpy(), kept, unreached)
+
+    def searched_for(self) -> tuple[np.ndarray, bool]:
+        """Which distances count, `[farthest + 1]` bool, and whether those beyond count as one."""
         unreached = self.complete and self.num_hops in self.shells
         searched = self.num_hops - self.complete
         inner = [shell for shell in self.shells if shell <= searched]
         last = searched if unreached else max(inner, default=0)
         kept = np.zeros(last + 1, dtype=bool)
         kept[inner] = True
-        if missing() is not None:
-            return BooleanSearch(rowptr.numpy(), col.numpy(), kept, unreached)
-        from gattn._numba.search import Search
-
-        return Search(rowptr.numpy(), col.numpy(), kept, unreached)
+        return kept, unreached
 
     def blocks(self, most_pairs: int) -> list[tuple[int, int]]:
         """Ranges of targets, each with at most so many pairs, or a single target.
@@ -167,15 +174,19 @@ class Streamed:
         """
         return self.finder()(first, last)
 
-    def finder(self) -> Callable[[int, int], Pairs]:
-        """`pairs`, for many blocks one after the other: they share the memory of the searches."""
+    def finder(self) -> Finder:
+        """`pairs`, for many blocks one after the other: they share the memory of the searches.
+
+        What it returns takes a third argument, arrays of int32 and of uint8 in which to write the
+        sources and the distances of the pairs; without it they are new.
+        """
         search = self.search()
 
-        def pairs(first: int, last: int) -> Pairs:
+        def pairs(first: int, last: int, room: Room | None = None) -> Pairs:
             _check.integer("first", first, 0, self.num_targets)
             _check.integer("last", last, first, self.num_targets)
             starts = self.starts.numpy()[first : last + 1] - int(self.starts[first])
-            col, hop = _room(starts[-1])
+            col, hop = room or _room(starts[-1])
             rings = np.zeros((last - first if self.groups > 1 else 0, self.groups), np.int64)
             search.fill(first, starts, col, hop, rings)
             rowptr = torch.from_numpy(starts) if self.groups == 1 else _pointers(rings.ravel())
@@ -248,7 +259,7 @@ class Streamed:
         return _changed(self, groups=self.num_hops + 1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Streamed:
-        """The same neighbourhood for features on another device; searches stay on the CPU."""
+        """The same neighbourhood for features on another device; its graph stays on the CPU."""
         place = mover(device, non_blocking)(torch.empty(0, device=self.device)).device
         return _changed(self, device=place)
 

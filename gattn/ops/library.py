@@ -51,8 +51,8 @@ class Kernels:
         folder: in `gattn.ops`, where the kernels are.
         devices: dispatch keys of torch.
         keeps: the fused operators are told whether a backward follows, and then keep the output
-            itself for it: in the compute dtype, as `exact`, where the output is another. Kernels
-            that take each pair once need it.
+            itself for it, or where that will not do `exact`, `[R, H, D + F]`: the weighted sums of
+            values and of features in the compute dtype. Kernels that take each pair once need it.
     """
 
     namespace: str
@@ -99,8 +99,13 @@ _FUNCTIONS = {
 
 
 def keeps_output(inputs: Inputs) -> bool:
-    """Whether the output of kernels that keep it is what their backward wants, to the last bit."""
-    return inputs.values.dtype == inputs.compute_dtype and inputs.normalizer != "hard"
+    """Whether the output of kernels that keep it is what their backward wants, to the last bit.
+
+    With features in the value it is not: where one pair has all the weight, what the output says of
+    it and what the pair does must cancel, and would not if their parts were added in other orders.
+    """
+    same = inputs.values.dtype == inputs.compute_dtype
+    return same and inputs.normalizer != "hard" and inputs.pair_value is None
 
 
 def _implementation(kernels: Kernels, place: str) -> Callable[..., Any]:
@@ -146,8 +151,12 @@ def _output_shapes(inputs: Inputs, rows: int) -> tuple[Tensor, ...]:
 def _exact_shape(kernels: Kernels, inputs: Inputs, out: Tensor, keep: bool) -> tuple[Tensor, ...]:
     if not kernels.keeps:
         return ()
+    rows, heads, width = out.shape
+    if inputs.pair_value is not None:
+        width = width + inputs.pair_value.shape[0]
     wanted = keep and not keeps_output(inputs)
-    return (out.new_empty(out.shape if wanted else (0, 0, 0), dtype=inputs.compute_dtype),)
+    size = (rows, heads, width) if wanted else (0, 0, 0)
+    return (out.new_empty(size, dtype=inputs.compute_dtype),)
 
 
 def _sddmm_shape(kernels: Kernels, *args: Any) -> Tensor:

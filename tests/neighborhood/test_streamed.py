@@ -232,3 +232,12 @@ def test_a_default_device_does_not_matter():
 def test_streamed_must_be_a_switch():
     with pytest.raises(TypeError, match="streamed: found 1, expected True or False"):
         gattn.k_hop(RING, 2, 30, streamed=1)
+
+
+def test_pairs_may_be_written_where_the_caller_wants_them():
+    around = gattn.k_hop(random_edges(30, 60, 1), 2, 30, streamed=True)
+    count = int(around.starts[9] - around.starts[4])
+    room = torch.empty(count, dtype=torch.int32), torch.empty(count, dtype=torch.uint8)
+    found = around.finder()(4, 9, tuple(tensor.numpy() for tensor in room))
+    assert [t.data_ptr() for t in found[1:]] == [t.data_ptr() for t in room]
+    assert all(torch.equal(*both) for both in zip(found, around.pairs(4, 9), strict=True))

@@ -9,9 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 import gattn
 from gattn import forms, nn
 from gattn.normalizers import Entmax15, Hard, Sigmoid, Softmax, Sparsemax, TopK
-from gattn.ops import blocks
-from gattn.ops import operators as backend
-from gattn.ops.cpu import streamed
+from gattn.ops import block_loop, blocks, operators
 from gattn.ops.inputs import Inputs
 from gattn.ops.problem import Problem
 
@@ -23,8 +21,8 @@ FUSED = [Softmax(), Sigmoid(), TopK(2), Hard()]
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Several blocks, whose borders fall anywhere."""
-    monkeypatch.setattr(streamed, "MOST_PAIRS", 23)
-    monkeypatch.setattr(backend, "MOST_PAIRS_OF_BLOCK", 17)
+    monkeypatch.setattr(block_loop, "MOST_PAIRS", 23)
+    monkeypatch.setattr(operators, "MOST_PAIRS_OF_BLOCK", 17)
     monkeypatch.setattr(blocks, "_OF_PAIRS", 90)
 
 
@@ -189,7 +187,7 @@ def test_value_may_be_the_forms_own_side(normalizer):
 
 
 def test_threads_and_runs_give_the_same_bits(monkeypatch):
-    monkeypatch.setattr(streamed, "MOST_PAIRS", 4000)
+    monkeypatch.setattr(block_loop, "MOST_PAIRS", 4000)
     edges, leaves = graph(600, 3000, 5), leaves_of(600, torch.float32)
     around, before, found = gattn.k_hop(edges, 2, 600, streamed=True), torch.get_num_threads(), []
     try:

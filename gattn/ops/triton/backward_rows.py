@@ -57,7 +57,8 @@ def backward_rows(
         given: `[E, H]`: the weights, or without `upstream` the gradients of the scores.
         upstream: `[R, H, D]`, the gradient of the output, or `None`: values have no part in it.
         pulled: `[R, H, F]`, what it makes of the features, where the value has some.
-        exact: `[R, H, D]`, the output in the compute dtype, of a softmax.
+        exact: `[R, H, D]`, the weighted sums of a softmax; `[R, H, D + F]`, with those of the
+            features behind, where the value has some.
         tilt: `[R, H]`, the gradient of the statistic.
         handed: `[E, 2, H]`.
         grad_given: `[E, H]`, the gradient of given weights.
@@ -72,6 +73,7 @@ def backward_rows(
     channel, wide, feature = tl.arange(0, BC), tl.arange(0, BD), tl.arange(0, BF)
     lane = tl.arange(0, BE)
     factor, bend, made_up = number(scale, REAL), number(slope, REAL), number(keep, REAL)
+    WIDE: tl.constexpr = D + F if pulled is not None else D
     in_head, in_key = head < H, (head < H)[:, None] & (channel < C)[None, :]
     in_feature = (head < H)[:, None] & (feature < F)[None, :]
     a = None
@@ -107,7 +109,14 @@ def backward_rows(
                 top = of_heads(peak, row, head, H, REAL)
                 mass = of_heads(total, row, head, H, REAL)
                 mass = tl.where(mass == 0.0, 1.0, mass)
-                centre = tl.sum(u * one(exact, row, head, wide, H, D, REAL), axis=1)
+                at = (row * H + head) * WIDE
+                there = in_head[:, None] & (wide < D)[None, :]
+                y = tl.load(exact + at[:, None] + wide[None, :], there, 0)
+                centre = tl.sum(u * y.to(REAL), axis=1)
+                if pulled is not None:
+                    there = in_head[:, None] & (feature < F)[None, :]
+                    y = tl.load(exact + at[:, None] + D + feature[None, :], there, 0)
+                    centre += tl.sum(pull_of_features * y.to(REAL), axis=1)
                 if tilt is not None:
                     centre -= of_heads(tilt, row, head, H, REAL)
         for first in range(lo, hi, BE):

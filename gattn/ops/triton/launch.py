@@ -25,39 +25,38 @@ def attend(inputs: Inputs, keep: bool) -> Outputs:
     args = Arguments.of(inputs, selected, ranks(inputs))
     peak, total, statistic = (args.empty(inputs.num_rows, args.heads).zero_() for _ in range(3))
     mass = None if inputs.normalizer == "sigmoid" else (peak, total, statistic)
-    wanted = keep and not keeps_output(inputs)
-    out, exact = _summed(args, None, mass, wanted)
+    out, exact = _summed(args, None, mass, keep and not keeps_output(inputs))
     if inputs.normalizer == "hard":
         chosen = pairs.unpacked(selected, args.heads).to(args.dtype)
         out = _summed(args, chosen, None, False)[0]
-    return out, statistic, peak, total, selected, exact if wanted else args.empty(0, 0, 0)
+    exact = args.empty(0, 0, 0) if exact is None else exact
+    return out, statistic, peak, total, selected, exact
 
 
 def _summed(
     args: Arguments, given: Tensor | None, mass: tuple[Tensor, ...] | None, exactly: bool
-) -> tuple[Tensor, Tensor]:
-    """The weighted sums `[R, H, D]` in the dtype of the value, and if wanted as they were summed.
+) -> tuple[Tensor, Tensor | None]:
+    """The weighted sums `[R, H, D]` in the dtype of the value; and as they were summed, if wanted.
 
     Args:
         args: of the call.
         given: `[E, H]` weights in the order of the rows, or `None` to compute them.
         mass: where peak, total and statistic of a softmax go.
-        exactly: the second is wanted, too.
+        exactly: the second is wanted, too: `[R, H, D + F]`, values and features.
     """
     inputs, cut = args.inputs, args.rows
     dtype = inputs.values.dtype
-    featured = inputs.pair_value is not None
     room = cut.rows, args.heads, args.width
-    out = args.empty(*room, dtype=args.dtype if featured else dtype)
-    exact = args.empty(*room) if exactly and not featured else None
-    summed = args.empty(cut.rows, args.heads, args.features) if featured else None
-    _run(args, given, mass, out, exact, summed)
-    if featured:
-        assert inputs.pair_value is not None
-        added = torch.einsum("rhf,fhd->rhd", summed, inputs.pair_value.to(args.dtype))
-        exact = out.add_(added)
-        out = exact.to(dtype)
-    return out, out if exact is None else exact
+    if inputs.pair_value is None:
+        out = args.empty(*room, dtype=dtype)
+        exact = args.empty(*room) if exactly else None
+        _run(args, given, mass, out, exact, None)
+        return out, exact
+    sums, summed = args.empty(*room), args.empty(cut.rows, args.heads, args.features)
+    _run(args, given, mass, sums, None, summed)
+    added = torch.einsum("rhf,fhd->rhd", summed, inputs.pair_value.to(args.dtype))
+    exact = torch.cat([sums, summed], dim=2) if exactly else None
+    return sums.add_(added).to(dtype), exact
 
 
 def _run(

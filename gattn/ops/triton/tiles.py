@@ -11,12 +11,12 @@ from dataclasses import dataclass
 CHANNELS = 8192
 """Channels of a head that fit into a tile."""
 
-_LONG = 1024
+LONG = 1024
 """Pairs of a row that one program walks alone, at the least; in a large graph as many as do not
 keep a program busy for longer than all the others are."""
-_PROGRAMS = 1 << 14
+PROGRAMS = 1 << 14
 
-_TILE = 2048
+TILE = 2048
 """Numbers of the largest tile of a program, unless one pair has more."""
 
 _OF_THREAD = 16
@@ -71,10 +71,10 @@ def tile(heads: int, key: int, value: int, features: int, mean: float) -> Tile:
     key, value, features = power(key), power(value), power(features)
     wide = max(key, value, features)
     together = power(heads)
-    while together > 1 and together * wide > _TILE // 2:
+    while together > 1 and together * wide > TILE // 2:
         together //= 2
     pairs = 4 if mean < 12 else 16
-    while pairs > 1 and pairs * together * wide > _TILE:
+    while pairs > 1 and pairs * together * wide > TILE:
         pairs //= 2
     warps = min(max(pairs * together * wide // (32 * _OF_THREAD), 1), 8)
     return Tile(pairs, together, key, value, features, warps)
@@ -108,7 +108,7 @@ class Cut:
     @classmethod
     def of(cls, rows: int, pairs: int) -> Cut:
         """The cut of R rows with E pairs."""
-        length = max(_LONG, power(pairs // _PROGRAMS))
+        length = max(LONG, power(pairs // PROGRAMS))
         return cls(rows, pairs, length, min(max(rows // _RUN, 1), _MOST_RUN))
 
     @property
