@@ -32,7 +32,7 @@ SEEDS = (0, 7, 2**63 - 1)
 def cut(device, monkeypatch):
     """Pairs of the longest row that is not cut; few where kernels are interpreted."""
     if device == "cpu":
-        monkeypatch.setattr(tiles, "_LONG", 32)
+        monkeypatch.setattr(tiles, "LONG", 32)
     return tiles.Cut.of(1, 1).length
 
 
