@@ -170,6 +170,17 @@ def _tile(constants: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
+def replaced(page: str, told: str) -> str:
+    """Return a page with a report in the place of its last one.
+
+    Args:
+        page: with one report between the comments `report` and `end`.
+        told: of `report`.
+    """
+    before, start, rest = page.partition("<!-- report -->\n")
+    return before + start + told + "".join(rest.partition("<!-- end -->")[1:])
+
+
 PASSES = ("attend", "backward_rows", "backward_sources")
 """The kernels that go over all pairs; the others put the pieces of long rows together."""
 
@@ -208,12 +219,16 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m gattn.benchmark.gpu_static")
     parser.add_argument("--out", type=Path, help="folder of rows.jsonl and table.md")
+    parser.add_argument("--page", type=Path, help="page whose list and table are replaced")
     options = parser.parse_args()
     if found := reasons():
         parser.exit(1, f"gpu_static: {'; '.join(found)}\n")
     # Triton announces what a later version will do.
     warnings.filterwarnings("ignore", message="TRITON_DEFAULT_FP_FUSION")
-    print(report(_written(measure(), options.out)))
+    told = report(_written(measure(), options.out))
+    if options.page is not None:
+        options.page.write_text(replaced(options.page.read_text(), told))
+    print(told)
 
 
 def _written(rows: Iterator[Row], out: Path | None) -> list[Row]:

@@ -71,6 +71,12 @@ def test_what_the_rows_say(row):
     ]
 
 
+def test_a_page_keeps_what_is_around_its_report():
+    page = "# Title\n\n<!-- report -->\nold\n<!-- end -->\nmore\n"
+    assert replaced(page, "new\n") == page.replace("old", "new")
+    assert replaced(replaced(page, "new\n"), "old\n") == page
+
+
 @pytest.mark.parametrize("degree", DEGREES)
 def test_the_graph_has_a_hub_and_the_degree(degree):
     graph = _graph(degree)
