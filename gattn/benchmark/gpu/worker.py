@@ -1,0 +1,166 @@
+"""Steps in a process of their own, that is started again behind the one it died of.
+
+A kernel that reads out of bounds leaves a device on which its process can do nothing more, and one
+that hangs cannot be stopped from within. So a parent watches: the worker says at which case it is,
+and a case that kills it, or takes too long, costs that case and no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from gattn._rows import Row
+from gattn.benchmark.gpu.gate import gate
+from gattn.benchmark.gpu.measure import Bench, Broken, measure
+from gattn.benchmark.gpu.peers import use_folder
+from gattn.benchmark.gpu.problems import Case, cases, quick_cases
+from gattn.benchmark.gpu.session import Session, case_row, step_row
+
+GATE = -1
+"""The place of the gate, before the first case."""
+
+_PROGRESS = "progress"
+_BROKEN = 75
+_POLL = 0.2
+
+Say = Callable[[str], object]
+
+
+def cases_of(session: Session) -> list[Case]:
+    """Return what a session measures."""
+    return quick_cases() if session.quick else cases()
+
+
+def main(text: str) -> int:
+    """Do the steps that the argument tells, in JSON, and return an exit code."""
+    asked = json.loads(text)
+    session = Session(**asked["session"])
+    use_folder(None if session.peers is None else Path(session.peers))
+    if asked["start"] == GATE:
+        _at(session, GATE)
+        session.keep(gate(session))
+        return 0
+    return work(session, asked["start"])
+
+
+def work(session: Session, start: int) -> int:
+    """Measure all cases from one on; rows go to the file as they come.
+
+    Args:
+        session: of the run.
+        start: place of the first case.
+    """
+    bench = Bench(session)
+    for place, case in enumerate(cases_of(session)):
+        if place < start:
+            continue
+        _at(session, place)
+        if session.left < case.needs:
+            session.keep(_skipped(session, case))
+            continue
+        print(f"{case.name} ({session.left:.0f} s left)", file=sys.stderr, flush=True)
+        try:
+            for row in measure(bench, case):
+                session.keep(row)
+        except Broken as error:
+            session.keep(_lost(case, f"the device failed: {error}"))
+            return _BROKEN
+    return 0
+
+
+def _at(session: Session, place: int) -> None:
+    """Tell the parent, in one piece."""
+    path = Path(session.out) / _PROGRESS
+    path.with_suffix(".tmp").write_text(str(place))
+    path.with_suffix(".tmp").replace(path)
+
+
+def _skipped(session: Session, case: Case) -> Row:
+    reason = f"no time: {max(0.0, session.left):.0f} s were left, {case.needs:.0f} s wanted"
+    return _lost(case, reason, "skipped")
+
+
+def _lost(case: Case, reason: str, status: str = "failed") -> Row:
+    more = {"measure": "case", "reason": reason[:300]}
+    return case_row(case.problem, case.layer, "-", "-", status, **more)
+
+
+def run_gate(session: Session, limit: float) -> int | None:
+    """Run the gate in a process and return its exit code, `None` if it was stopped."""
+    return _watched(session, GATE, lambda place: limit)[0]
+
+
+def run_cases(session: Session, say: Say, patience: float) -> None:
+    """Run all cases in processes, one after the other.
+
+    Args:
+        session: of the run.
+        say: told when a process had to be started again.
+        patience: seconds that a case may take before its process is stopped.
+    """
+    start, known = 0, cases_of(session)
+    while start < len(known):
+        limit = max(1.0, min(patience, session.left + patience / 4))
+        code, place = _watched(session, start, lambda place, limit=limit: limit)
+        if code == 0:
+            return
+        case = known[max(place, start)]
+        if code != _BROKEN:
+            why = f"took longer than {limit:.0f} s" if code is None else f"ended with {code}"
+            session.keep(_lost(case, f"its process {why}"))
+        say(f"{case.name}: its process ended early, going on with the next")
+        start = max(place, start) + 1
+
+
+def _watched(session: Session, start: int, limit: Callable[[int], float]) -> tuple[int | None, int]:
+    """The exit code of a worker, `None` if it was stopped, and the place that it was at."""
+    asked = json.dumps({"session": asdict(session), "start": start})
+    command = [sys.executable, "-m", "gattn.benchmark.gpu", "--worker", asked]
+    (Path(session.out) / _PROGRESS).unlink(missing_ok=True)
+    process = subprocess.Popen(command, start_new_session=True)
+    place, since = start, time.monotonic()
+    try:
+        while process.poll() is None:
+            now = _place(session, place)
+            if now != place:
+                place, since = now, time.monotonic()
+            if time.monotonic() - since > limit(place):
+                _stop(process)
+                return None, place
+            time.sleep(_POLL)
+    except BaseException:
+        _stop(process)
+        raise
+    return process.returncode, _place(session, place)
+
+
+def _place(session: Session, before: int) -> int:
+    try:
+        return int((Path(session.out) / _PROGRESS).read_text())
+    except (OSError, ValueError):
+        return before
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the worker and what it started, such as compilers."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def left_over(session: Session) -> None:
+    """Remove what the worker told its parent."""
+    (Path(session.out) / _PROGRESS).unlink(missing_ok=True)
+
+
+def end_row(session: Session, budget: float) -> Row:
+    """Return the row that a run ends with."""
+    return step_row("end", "ok", seconds=budget - session.left, budget=budget)
