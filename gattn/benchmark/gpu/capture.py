@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -24,7 +25,7 @@ def captured(model: Model, passed: str, device: torch.device) -> Callable[[], ob
     """
     step = PASSES[passed]
     if device.type != "cuda":
-        return lambda: step(model)
+        return partial(step, model)
     # Gradients and scratch must be allocated on a stream of the capture's own.
     beside = torch.cuda.Stream(device)
     beside.wait_stream(torch.cuda.current_stream(device))
@@ -36,4 +37,9 @@ def captured(model: Model, passed: str, device: torch.device) -> Callable[[], ob
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         out = step(model)
-    return lambda: (graph.replay(), out)
+    return partial(_replay, graph, (model, out))
+
+
+def _replay(graph: torch.cuda.CUDAGraph, used: object) -> None:
+    """What the graph reads and writes lives as long as the replay does."""
+    graph.replay()

@@ -19,7 +19,7 @@ from gattn.benchmark.gpu import worker
 from gattn.benchmark.gpu.figure import figure
 from gattn.benchmark.gpu.gate import missing
 from gattn.benchmark.gpu.report import aims, table
-from gattn.benchmark.gpu.session import NAME, Session
+from gattn.benchmark.gpu.session import NAME, Session, step_row
 from gattn.benchmark.gpu.suite import run_tests
 
 _GATE_LIMIT = 120.0
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--budget", type=float, default=500.0, help="seconds for everything")
     made.add_argument("--tests", type=float, default=150.0, help="seconds for the tests, at most")
     made.add_argument("--no-tests", action="store_true", help="leave the tests out")
+    made.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="cases with it in them")
     made.add_argument("--peers", type=Path, help="folder of packages or wheels of others")
     made.add_argument("--rounds", type=int, default=7, help="turns of every provider")
     made.add_argument("--compiles", type=int, default=8, help="layers compiled at most")
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 1 where something failed, 2 where nothing can run."""
+    """Run the command; its exit code is 1 where something failed, 2 where nothing can run."""
     options = parser().parse_args(arguments)
     if options.worker is not None:
         return worker.main(options.worker)
@@ -80,6 +81,7 @@ def session_of(options: argparse.Namespace) -> Session:
         compiles=options.compiles,
         deadline=time.time() + options.budget,
         peers=None if options.peers is None else str(options.peers),
+        only=tuple(options.only),
     )
 
 
@@ -97,8 +99,8 @@ def _run(session: Session, options: argparse.Namespace) -> int:
         row = session.keep(run_tests(Path(session.out), limit))
         _say(f"tests: {row['summary'] or row.get('reason')}")
     worker.run_cases(session, _say, _PATIENCE)
-    worker.left_over(session)
-    session.keep(worker.end_row(session, options.budget))
+    taken = {"seconds": options.budget - session.left, "budget": options.budget}
+    session.keep(step_row("end", "ok", **taken))
     rows = read_rows(session.path)
     show(rows, session.path.with_suffix(".png"))
     return 1 if any(_failed(row) for row in rows[before:]) else 0

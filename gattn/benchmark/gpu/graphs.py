@@ -34,10 +34,10 @@ def power_law(num_nodes: int, num_edges: int, largest: int, seed: int, device: s
     generator = _generator(seed, device)
     node_of_rank = torch.randperm(num_nodes, generator=generator, device=device)
     power = math.log(num_edges / largest) / math.log(num_nodes)
-    ends = [
+    one, other = (
         node_of_rank[_ranks(num_nodes, num_edges // 2, power, generator, device)] for _ in range(2)
-    ]
-    return _both_ways(*ends, num_nodes)
+    )
+    return _both_ways(one, other, num_nodes)
 
 
 def _ranks(

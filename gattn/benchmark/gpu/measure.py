@@ -5,7 +5,8 @@ Nobody's failure stops the others: it is a row with the reason, and what it held
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -28,12 +29,17 @@ from gattn.benchmark.problems import Inputs, Layer, layer_inputs
 from gattn.benchmark.providers import Provider
 from gattn.benchmark.timing import interleave
 
-HALF_TOLERANCE = 5e-2
-"""Norm of a difference by norm of what is expected, of half types. PyG's layers round each pair to
-bfloat16, so theirs is written down and binds nobody."""
+HALF_TOLERANCE = 2e-2
+"""Norm of a difference by norm of what is expected, of operators in half types."""
+
+LAYER_HALF_TOLERANCE = 0.15
+"""The same of layers: gradients of some parameters nearly cancel in the sum over all nodes, and
+what is left of their terms is rounding. PyG's own layer binds nobody in half types: it is timed
+whatever it is."""
 
 SAMPLED_ROWS = 64
 _ROUNDS_ALONE = 3
+_FAR = 1e9  # stands for NaN, which JSON does not have
 _OFF = "not timed: it differs by {:.1e} of the norm at full size"
 
 
@@ -144,9 +150,8 @@ class _Running:
     def rows(self) -> Iterator[Row]:
         able = []
         for provider in providers_of(self.case, self.session.backend):
-            why = self._unable(provider)
+            status, why = self._unable(provider)
             if why:
-                status = "failed" if why.startswith("disagrees") else "unavailable"
                 yield _lost(provider.name, status, why)
             else:
                 able.append(provider)
@@ -158,38 +163,41 @@ class _Running:
         else:
             yield from self._in_turns(able)
 
-    def _unable(self, provider: Provider) -> str:
-        """Why a provider takes no part."""
+    def _unable(self, provider: Provider) -> tuple[str, str]:
+        """The status of a provider that takes no part, and why; empty for those that do."""
         reasons = provider.reasons(self.case.layer, self.device)
         if reasons:
-            return "; ".join(reasons)
+            return "unavailable", "; ".join(reasons)
         if provider.per_shape:
             return self._may_compile()
         wrong = self._disagreement(provider)
         binding = self.case.layer.precision == "float32" or provider.name != "pyg"
-        return f"disagrees with the reference: {wrong}" if wrong and binding else ""
+        return ("failed", wrong) if wrong and binding else ("", "")
 
-    def _may_compile(self) -> str:
+    def _may_compile(self) -> tuple[str, str]:
         if self.bench.compiled >= self.session.compiles:
-            return f"not compiled: {self.session.compiles} layers were"
+            return "skipped", f"not compiled: {self.session.compiles} layers were"
         self.bench.compiled += 1
-        return ""
+        return "", ""
 
     def _disagreement(self, provider: Provider) -> str:
         """What differs on the small graph, or why it cannot run even there."""
         known, name = self.bench.agreed, (provider.name, self.case.layer.name)
         if name not in known:
             inputs = self.bench.inputs(self.case.layer, AGREEMENT)
-            half = self.case.layer.precision != "float32"
             found, reason = attempt(lambda: results(provider.build(inputs)), self.device)
-            known[name] = reason or "; ".join(
-                disagreements(
-                    {name: tensor.float() for name, tensor in found.items()},
-                    results(believed(inputs)),
-                    HALF_TOLERANCE if half else TOLERANCE,
-                )
-            )
+            if reason:
+                known[name] = f"it fails on a small graph: {reason}"
+            else:
+                wrong = disagreements(_wide(found), results(believed(inputs)), self._tolerance)
+                known[name] = f"disagrees with the reference: {'; '.join(wrong)}" if wrong else ""
         return known[name]
+
+    @property
+    def _tolerance(self) -> float:
+        if self.case.layer.precision == "float32":
+            return TOLERANCE
+        return HALF_TOLERANCE if self.case.is_operator else LAYER_HALF_TOLERANCE
 
     def _in_turns(self, able: list[Provider]) -> Iterator[Row]:
         models: dict[str, Model] = {}
@@ -260,18 +268,19 @@ class _Running:
         """How far the output is at full size: from sampled rows, or from PyG's layer."""
         found = self.outputs.get(label)
         if found is None or found.dim() == 0:
-            return None if found is None else float(found)
+            return None if found is None else float(found.nan_to_num(_FAR))
         expected = self.outputs.get(baseline_of(self.case) or "")
         if expected is None or expected is found:
             return None
-        return float((found.float() - expected.float()).norm() / expected.float().norm())
+        away = float((found.float() - expected.float()).norm() / expected.float().norm())
+        return away if math.isfinite(away) else _FAR
 
     def _is_off(self, difference: float | None) -> bool:
         """PyG's own layer is no measure of half types."""
         whole = self.case.layer.precision == "float32"
         if difference is None or not (whole or self.case.is_operator):
             return False
-        return not difference <= (TOLERANCE if whole else HALF_TOLERANCE)
+        return not difference <= self._tolerance
 
     def _timed(
         self,
@@ -348,9 +357,11 @@ class _Running:
         clear(model)
         free(self.device)
         synchronize(self.device)
+        peak = PeakMemory(
+            self.device
+        )  # it collects garbage, so what was there is counted behind it
         cuda = self.device.type == "cuda"
         before = torch.cuda.memory_allocated(self.device) if cuda else 0
-        peak = PeakMemory(self.device)
         PASSES["forward+backward"](model)
         synchronize(self.device)
         found = peak.read()
@@ -377,6 +388,10 @@ class _Running:
             yield _found(label, passed, fields | sizes)
 
 
+def _wide(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() for name, tensor in found.items()}
+
+
 def repeated(model: Model) -> dict[str, bool]:
     """Return for the output and every gradient whether two runs give the same bits."""
     first, second = ({n: t.clone() for n, t in results(model).items()} for _ in range(2))
@@ -397,17 +412,15 @@ def _against(taken: dict[str, list[float]], label: str, base: str | None) -> Row
 
 
 def _found(label: str, passed: str, fields: Row) -> Row:
-    name, at, other = label.partition("@")
-    return (
-        {"provider": name, "pass": passed, "status": "ok"} | fields | ({"on": other} if at else {})
-    )
+    return {**_named(label), "pass": passed, "status": "ok", **fields}
 
 
 def _lost(label: str, status: str, reason: str, passed: str = "forward", what: str = "time") -> Row:
-    return {
-        "provider": label,
-        "pass": passed,
-        "status": status,
-        "measure": what,
-        "reason": reason,
-    }
+    fields = {"pass": passed, "status": status, "measure": what, "reason": reason}
+    return {**_named(label), **fields}
+
+
+def _named(label: str) -> Row:
+    """The provider of a label, and the other problem that it ran on, if it did."""
+    name, _, other = label.partition("@")
+    return {"provider": name, **({"on": other} if other else {})}

@@ -128,7 +128,7 @@ def sampled_difference(inputs: Inputs, out: Tensor, count: int, seed: int) -> fl
     assert isinstance(around, Sparse)
     rows = _sample(around, count, seed)
     part, places = _rows_of(around, rows)
-    tensors = {name: t for name, t in widened(_picked(inputs, rows, places)).tensors.items()}
+    tensors = dict(widened(_picked(inputs, rows, places)).tensors)
     form, value = form_of(inputs.layer, tensors)
     options: dict[str, Any] = {}
     if "weight" in tensors:
@@ -166,10 +166,8 @@ def _picked(inputs: Inputs, rows: Tensor, places: Tensor) -> Inputs:
     assert isinstance(around, Sparse)
     sources = around.col[places].long().unique()
     order = places if around.perm is None else around.perm[places]
-    picks = dict.fromkeys(("left", "query"), rows) | dict.fromkeys(
-        ("right", "key", "value"), sources
-    )
-    picks["features"] = order
+    picks = {"left": rows, "query": rows, "features": order}
+    picks |= {"right": sources, "key": sources, "value": sources}
     tensors = {
         name: tensor[picks[name]] if name in picks else tensor
         for name, tensor in inputs.tensors.items()

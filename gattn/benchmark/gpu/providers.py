@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,14 @@ STORED = "+stored"
 """Ours on an `EdgeIndex`, whose sorted form is made once and kept, as in a training."""
 
 
+_PEERS: dict[str, list[Provider]] = {
+    "gat": [],
+    "gatv2": [peers.TURBO],
+    "dot": [peers.ANEMOI, peers.TURBO],
+    "dot+edges": [peers.ANEMOI],
+}
+
+
 def providers_of(case: Case, backend: str | None) -> list[Provider]:
     """Return who takes turns in a case.
 
@@ -28,8 +37,8 @@ def providers_of(case: Case, backend: str | None) -> list[Provider]:
     name = "gattn" if backend is None else f"gattn:{backend}"
     if case.is_operator:
         mine = operators.ours(name, backend)
-        others = case.layer.kind.startswith(("dot", "gatv2")) and case.against is None
-        return [mine] if case.captured or not others else [mine, peers.ANEMOI, peers.TURBO]
+        alone = case.captured or case.against is not None
+        return [mine, *([] if alone else _PEERS[case.layer.kind])]
     mine = provider(name)
     stored = replace(mine, name=name + STORED, build=partial(_stored, mine))
     if case.captured:
@@ -62,7 +71,7 @@ def _stored(mine: Provider, inputs: Inputs) -> Model:
     edges = inputs.structure
     assert isinstance(edges, Tensor)
     size = (inputs.num_nodes, inputs.num_nodes)
-    kept = EdgeIndex(edges, sparse_size=size)
+    kept: Any = EdgeIndex(edges, sparse_size=size)  # type: ignore[call-arg]  # it is made by __new__
     return mine.build(replace(inputs, structure=kept))
 
 

@@ -34,6 +34,7 @@ class Session:
         deadline: when the time is over, in seconds of `time.time`.
         rate: bytes per second of a copy, read and written.
         peers: folder of packages and wheels of others.
+        only: texts; cases without any of them in their names are left out. Empty = all cases.
     """
 
     out: str
@@ -48,6 +49,7 @@ class Session:
     deadline: float = float("inf")
     rate: float | None = None
     peers: str | None = None
+    only: tuple[str, ...] = ()
 
     @property
     def where(self) -> torch.device:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import gattn
 from gattn._rows import Row
+from gattn.benchmark.gpu.processes import after, run_limited
 from gattn.benchmark.gpu.session import step_row
 
 LOG = "tests.log"
@@ -30,12 +30,8 @@ def run_tests(out: Path, limit: float, arguments: tuple[str, ...] = ("-m", "gpu"
     root, start = Path(gattn.__file__).parents[1], time.monotonic()
     environment = {**os.environ, "PYTHONPATH": _path(root), "PYTHONUNBUFFERED": "1"}
     with (out / LOG).open("w") as log:
-        try:
-            code = subprocess.run(
-                command, cwd=root, env=environment, stdout=log, stderr=log, timeout=limit
-            ).returncode
-        except subprocess.TimeoutExpired:
-            code = None
+        streams = {"stdout": log, "stderr": log}
+        code = run_limited(command, after(limit), cwd=root, env=environment, **streams)
     taken = time.monotonic() - start
     return _row(code, (out / LOG).read_text(errors="replace"), taken, limit)
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,21 +19,25 @@ from gattn.benchmark.gpu.gate import gate
 from gattn.benchmark.gpu.measure import Bench, Broken, measure
 from gattn.benchmark.gpu.peers import use_folder
 from gattn.benchmark.gpu.problems import Case, cases, quick_cases
-from gattn.benchmark.gpu.session import Session, case_row, step_row
+from gattn.benchmark.gpu.processes import after, run_limited
+from gattn.benchmark.gpu.session import Session, case_row
 
 GATE = -1
 """The place of the gate, before the first case."""
 
-_PROGRESS = "progress"
 _BROKEN = 75
-_POLL = 0.2
 
 Say = Callable[[str], object]
 
 
 def cases_of(session: Session) -> list[Case]:
     """Return what a session measures."""
-    return quick_cases() if session.quick else cases()
+    known = quick_cases() if session.quick else cases()
+    return [case for case in known if not session.only or _is_wanted(case, session.only)]
+
+
+def _is_wanted(case: Case, only: tuple[str, ...]) -> bool:
+    return any(text in case.name for text in only)
 
 
 def main(text: str) -> int:
@@ -58,10 +59,12 @@ def work(session: Session, start: int) -> int:
         session: of the run.
         start: place of the first case.
     """
-    bench = Bench(session)
+    bench, parent = Bench(session), os.getppid()
     for place, case in enumerate(cases_of(session)):
         if place < start:
             continue
+        if os.getppid() != parent:
+            return 1  # nobody is left to tell
         _at(session, place)
         if session.left < case.needs:
             session.keep(_skipped(session, case))
@@ -78,7 +81,7 @@ def work(session: Session, start: int) -> int:
 
 def _at(session: Session, place: int) -> None:
     """Tell the parent, in one piece."""
-    path = Path(session.out) / _PROGRESS
+    path = _progress(session)
     path.with_suffix(".tmp").write_text(str(place))
     path.with_suffix(".tmp").replace(path)
 
@@ -95,7 +98,7 @@ def _lost(case: Case, reason: str, status: str = "failed") -> Row:
 
 def run_gate(session: Session, limit: float) -> int | None:
     """Run the gate in a process and return its exit code, `None` if it was stopped."""
-    return _watched(session, GATE, lambda place: limit)[0]
+    return _watched(session, GATE, limit)[0]
 
 
 def run_cases(session: Session, say: Say, patience: float) -> None:
@@ -109,58 +112,42 @@ def run_cases(session: Session, say: Say, patience: float) -> None:
     start, known = 0, cases_of(session)
     while start < len(known):
         limit = max(1.0, min(patience, session.left + patience / 4))
-        code, place = _watched(session, start, lambda place, limit=limit: limit)
+        code, place = _watched(session, start, limit)
         if code == 0:
-            return
+            break
         case = known[max(place, start)]
         if code != _BROKEN:
             why = f"took longer than {limit:.0f} s" if code is None else f"ended with {code}"
             session.keep(_lost(case, f"its process {why}"))
         say(f"{case.name}: its process ended early, going on with the next")
         start = max(place, start) + 1
+    _progress(session).unlink(missing_ok=True)
 
 
-def _watched(session: Session, start: int, limit: Callable[[int], float]) -> tuple[int | None, int]:
+def _watched(session: Session, start: int, limit: float) -> tuple[int | None, int]:
     """The exit code of a worker, `None` if it was stopped, and the place that it was at."""
     asked = json.dumps({"session": asdict(session), "start": start})
     command = [sys.executable, "-m", "gattn.benchmark.gpu", "--worker", asked]
-    (Path(session.out) / _PROGRESS).unlink(missing_ok=True)
-    process = subprocess.Popen(command, start_new_session=True)
-    place, since = start, time.monotonic()
-    try:
-        while process.poll() is None:
-            now = _place(session, place)
-            if now != place:
-                place, since = now, time.monotonic()
-            if time.monotonic() - since > limit(place):
-                _stop(process)
-                return None, place
-            time.sleep(_POLL)
-    except BaseException:
-        _stop(process)
-        raise
-    return process.returncode, _place(session, place)
+    _progress(session).unlink(missing_ok=True)
+    at, late = start, after(limit)
+
+    def is_late() -> bool:
+        nonlocal at, late
+        now = _place(session, at)
+        if now != at:
+            at, late = now, after(limit)
+        return late()
+
+    code = run_limited(command, is_late)
+    return code, _place(session, at)
+
+
+def _progress(session: Session) -> Path:
+    return Path(session.out) / "progress"
 
 
 def _place(session: Session, before: int) -> int:
     try:
-        return int((Path(session.out) / _PROGRESS).read_text())
+        return int(_progress(session).read_text())
     except (OSError, ValueError):
         return before
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the worker and what it started, such as compilers."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def left_over(session: Session) -> None:
-    """Remove what the worker told its parent."""
-    (Path(session.out) / _PROGRESS).unlink(missing_ok=True)
-
-
-def end_row(session: Session, budget: float) -> Row:
-    """Return the row that a run ends with."""
-    return step_row("end", "ok", seconds=budget - session.left, budget=budget)
