@@ -6,6 +6,7 @@ Nobody's failure stops the others: it is a row with the reason, and what it held
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -327,12 +328,9 @@ class _Running:
             passed,
             Sizes(sizes["nodes"], sizes["pairs"], layer.heads, layer.channels, width, features),
         )
-        seconds = sorted(taken)[len(taken) // 2]
-        return {
-            "floor_bytes": moved,
-            "floor_seconds": moved / rate,
-            "of_floor": moved / rate / seconds,
-        }
+        floor = moved / rate
+        found = {"floor_bytes": moved, "floor_seconds": floor}
+        return found | {"of_floor": floor / statistics.median(taken)}
 
     def _afterwards(self, label: str, model: Model, sizes: Row) -> Iterator[Row]:
         """The peak of memory, and for ours whether two runs have the same bits."""

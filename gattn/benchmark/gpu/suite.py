@@ -18,7 +18,7 @@ LOG = "tests.log"
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected)")
 
 
-def run_tests(out: Path, limit: float, arguments: tuple[str, ...] = ("-m", "gpu")) -> Row:
+def run_tests(out: Path, limit: float, arguments: tuple[str, ...] = ("-m", "gpu", "tests")) -> Row:
     """Run them and return a row of how many passed; what they print goes to `tests.log`.
 
     Args:

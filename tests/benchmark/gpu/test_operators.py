@@ -72,13 +72,11 @@ def test_the_forms_are_those_of_the_layers(inputs):
     given = inputs("gat")
     form, value = operators.form_of(given.layer, given.tensors)
     weights = gattn.functional.form_weights(form, given.structure)
-    logits = form.left[given.structure.edge_index()[1]] + form.right[
-        given.structure.edge_index()[0]
-    ]
-    scores = torch.nn.functional.leaky_relu(logits.squeeze(-1), 0.2)
-    assert torch.allclose(
-        gattn.functional.pair_scores(form, given.structure), scores, atol=1e-5
+    logits = (
+        form.left[given.structure.edge_index()[1]] + form.right[given.structure.edge_index()[0]]
     )
+    scores = torch.nn.functional.leaky_relu(logits.squeeze(-1), 0.2)
+    assert torch.allclose(gattn.functional.pair_scores(form, given.structure), scores, atol=1e-5)
     out = attend_form(form, value, given.structure)
     by_hand = torch.zeros_like(out).index_add(
         0,
