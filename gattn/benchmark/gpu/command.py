@@ -24,6 +24,7 @@ from gattn.benchmark.gpu.suite import run_tests
 
 _GATE_LIMIT = 120.0
 _PATIENCE = 100.0
+_WARM_LIMIT = 90.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--budget", type=float, default=500.0, help="seconds for everything")
     made.add_argument("--tests", type=float, default=150.0, help="seconds for the tests, at most")
     made.add_argument("--no-tests", action="store_true", help="leave the tests out")
+    made.add_argument("--no-warm", action="store_true", help="compile nothing beforehand")
     made.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="cases with it in them")
     made.add_argument("--peers", type=Path, help="folder of packages or wheels of others")
     made.add_argument("--rounds", type=int, default=7, help="turns of every provider")
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session = session_of(options)
     check_writable(session.path)
     lacking = missing(session.device, session.backend)
+    if options.peers is not None and not options.peers.is_dir():
+        lacking.append(f"--peers: found {str(options.peers)!r}, expected a folder")
     if lacking:
         _say(f"cannot run on {options.device}: {'; '.join(lacking)}")
         return 2
@@ -98,6 +102,10 @@ def _run(session: Session, options: argparse.Namespace) -> int:
         _say(f"tests, at most {limit:.0f} s")
         row = session.keep(run_tests(Path(session.out), limit))
         _say(f"tests: {row['summary'] or row.get('reason')}")
+    if session.where.type == "cuda" and not options.no_warm:
+        limit = max(1.0, min(_WARM_LIMIT, session.left / 4))
+        _say(f"compiling beforehand, at most {limit:.0f} s")
+        session.keep(worker.run_warm(session, limit))
     worker.run_cases(session, _say, _PATIENCE)
     taken = {"seconds": options.budget - session.left, "budget": options.budget}
     session.keep(step_row("end", "ok", **taken))
@@ -109,11 +117,11 @@ def _run(session: Session, options: argparse.Namespace) -> int:
 def _gate(session: Session) -> float | None:
     """The bandwidth that the gate measured; `None` where it could not."""
     before = len(read_rows(session.path))
-    _say("gate: the machine, its bandwidth, agreement on a small graph")
-    code = worker.run_gate(session, min(_GATE_LIMIT, session.left))
+    code = worker.run_gate(session, min(_GATE_LIMIT, session.left), _say)
     found = [row for row in read_rows(session.path)[before:] if row.get("measure") == "gate"]
     if not found:
-        _say(f"the gate failed: its process ended with {code} (None: it took too long)")
+        _say(f"the gate failed: its process ended with {code} (None: it took too long); the log:")
+        _say((Path(session.out) / worker.LOG).read_text()[-2000:])
         return None
     if found[-1]["status"] != "ok":
         _say(f"gate: {found[-1]['reason']}")

@@ -32,12 +32,14 @@ class Problem:
         make: the graph.
         quick: a tiny one of its kind.
         alone: so large that providers are built, timed and dropped one after the other.
+        like: a graph of as many pairs for each node that is not large; `None` = `make` is one.
     """
 
     name: str
     make: Make
     quick: Make
     alone: bool = False
+    like: Make | None = None
 
 
 @dataclass(frozen=True)
@@ -72,22 +74,27 @@ class Case:
         return f"{self.problem} {self.layer.name}{' captured' if self.captured else ''}"
 
 
-def _dataset(
-    name: str, nodes: int, edges: int, largest: int, quick: tuple[int, int, int], alone: bool
-) -> Problem:
-    sizes, tiny = (nodes, edges, largest), quick
-    make, small = (
-        lambda seed, device: graphs.power_law(*sizes, seed, device),
-        lambda seed, device: graphs.power_law(*tiny, seed, device),
-    )
-    return Problem(name, make, small, alone)
+_Law = tuple[int, int, int]
+"""Nodes, pairs, and the largest degree."""
+
+
+def _law(law: _Law) -> Make:
+    return lambda seed, device: graphs.power_law(*law, seed, device)
+
+
+def _dataset(name: str, sizes: _Law, quick: _Law, like: _Law | None = None) -> Problem:
+    """A power law; one that has a smaller one like it is large."""
+    smaller = None if like is None else _law(like)
+    return Problem(name, _law(sizes), _law(quick), like is not None, smaller)
 
 
 _ALL = (
-    _dataset("cora", 2_708, 10_556, 168, (60, 240, 20), False),
-    _dataset("arxiv", 169_343, 2_315_598, 13_161, (120, 960, 60), False),
-    _dataset("products", 2_449_029, 123_718_280, 17_481, (150, 1_800, 40), True),
-    _dataset("reddit", 232_965, 114_615_892, 21_657, (50, 2_000, 80), True),
+    _dataset("cora", (2_708, 10_556, 168), (60, 240, 20)),
+    _dataset("arxiv", (169_343, 2_315_598, 13_161), (120, 960, 60)),
+    _dataset(
+        "products", (2_449_029, 123_718_280, 17_481), (150, 1_800, 40), (20_000, 1_010_000, 2_000)
+    ),
+    _dataset("reddit", (232_965, 114_615_892, 21_657), (50, 2_000, 80), (5_000, 2_460_000, 2_000)),
     Problem("molecules", partial(graphs.molecules, 512), partial(graphs.molecules, 4)),
     Problem("hub", partial(graphs.hub, 400_000, 2_400_000), partial(graphs.hub, 60, 360)),
     Problem("regular", partial(graphs.regular, 400_000, 6), partial(graphs.regular, 60, 6)),

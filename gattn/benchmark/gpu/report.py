@@ -15,7 +15,7 @@ HEAD = ("problem", "layer", "pass", "provider", "time", "by pyg", "by compiled",
 MORE = ("of floor", "memory", "note")
 
 _LINE = ("problem", "layer", "pass", "provider", "quick", "device")
-_STEPS = ("gate", "tests", "end", "case")
+_STEPS = ("gate", "tests", "warm", "end", "case")
 
 
 def lines(rows: Iterable[Row]) -> list[dict[str, Row]]:

@@ -21,6 +21,10 @@ from gattn.benchmark.gpu.peers import use_folder
 from gattn.benchmark.gpu.problems import Case, cases, quick_cases
 from gattn.benchmark.gpu.processes import after, run_limited
 from gattn.benchmark.gpu.session import Session, case_row
+from gattn.benchmark.gpu.warm import jobs_of, warm, warm_all
+
+LOG = "gpu.log"
+"""What workers print."""
 
 GATE = -1
 """The place of the gate, before the first case."""
@@ -45,6 +49,9 @@ def main(text: str) -> int:
     asked = json.loads(text)
     session = Session(**asked["session"])
     use_folder(None if session.peers is None else Path(session.peers))
+    if "job" in asked:
+        warm(session, jobs_of(cases_of(session), session.compiles)[asked["job"]])
+        return 0
     if asked["start"] == GATE:
         _at(session, GATE)
         session.keep(gate(session))
@@ -69,7 +76,7 @@ def work(session: Session, start: int) -> int:
         if session.left < case.needs:
             session.keep(_skipped(session, case))
             continue
-        print(f"{case.name} ({session.left:.0f} s left)", file=sys.stderr, flush=True)
+        print(case.name, file=sys.stderr, flush=True)
         try:
             for row in measure(bench, case):
                 session.keep(row)
@@ -96,9 +103,21 @@ def _lost(case: Case, reason: str, status: str = "failed") -> Row:
     return case_row(case.problem, case.layer, "-", "-", status, **more)
 
 
-def run_gate(session: Session, limit: float) -> int | None:
+def run_gate(session: Session, limit: float, say: Say) -> int | None:
     """Run the gate in a process and return its exit code, `None` if it was stopped."""
-    return _watched(session, GATE, limit)[0]
+    return _watched(session, GATE, limit, say)[0]
+
+
+def run_warm(session: Session, limit: float) -> Row:
+    """Compile in processes at the same time, and return a row of how they ended.
+
+    Args:
+        session: of the run.
+        limit: seconds after which all of them are stopped.
+    """
+    late = after(limit)
+    jobs = jobs_of(cases_of(session), session.compiles)
+    return warm_all(jobs, lambda place: _started(session, {"job": place}, late))
 
 
 def run_cases(session: Session, say: Say, patience: float) -> None:
@@ -112,34 +131,45 @@ def run_cases(session: Session, say: Say, patience: float) -> None:
     start, known = 0, cases_of(session)
     while start < len(known):
         limit = max(1.0, min(patience, session.left + patience / 4))
-        code, place = _watched(session, start, limit)
+        code, place = _watched(session, start, limit, say)
         if code == 0:
             break
-        case = known[max(place, start)]
+        case = known[place]
         if code != _BROKEN:
             why = f"took longer than {limit:.0f} s" if code is None else f"ended with {code}"
             session.keep(_lost(case, f"its process {why}"))
         say(f"{case.name}: its process ended early, going on with the next")
-        start = max(place, start) + 1
+        start = place + 1
     _progress(session).unlink(missing_ok=True)
 
 
-def _watched(session: Session, start: int, limit: float) -> tuple[int | None, int]:
+def _watched(session: Session, start: int, limit: float, say: Say) -> tuple[int | None, int]:
     """The exit code of a worker, `None` if it was stopped, and the place that it was at."""
-    asked = json.dumps({"session": asdict(session), "start": start})
-    command = [sys.executable, "-m", "gattn.benchmark.gpu", "--worker", asked]
     _progress(session).unlink(missing_ok=True)
-    at, late = start, after(limit)
+    at, late = GATE - 1, after(limit)
 
     def is_late() -> bool:
         nonlocal at, late
         now = _place(session, at)
         if now != at:
             at, late = now, after(limit)
+            say(f"{_name(session, at)} ({session.left:.0f} s left)")
         return late()
 
-    code = run_limited(command, is_late)
-    return code, _place(session, at)
+    code = _started(session, {"start": start}, is_late)
+    return code, max(start, _place(session, at))
+
+
+def _name(session: Session, place: int) -> str:
+    return "gate" if place == GATE else cases_of(session)[place].name
+
+
+def _started(session: Session, asked: Row, is_late: Callable[[], bool]) -> int | None:
+    """The exit code of a worker; what it prints goes to the log."""
+    text = json.dumps({"session": asdict(session), **asked})
+    command = [sys.executable, "-m", "gattn.benchmark.gpu", "--worker", text]
+    with (Path(session.out) / LOG).open("a") as log:
+        return run_limited(command, is_late, stdout=log, stderr=log)
 
 
 def _progress(session: Session) -> Path:

@@ -22,18 +22,19 @@ def test_all_of_it_in_processes(tmp_path, capfd):
     assert {row["layer"] for row in rows[1:-1]} == {"dot-2x8"}
     assert len({row["run"] for row in rows}) == 1
     assert rows[1]["copy_bytes_per_second"] == rows[0]["measured_copy_bytes_per_second"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu.jsonl", "gpu.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu.jsonl", "gpu.log", "gpu.png"]
     captured = capfd.readouterr()
     assert "its times say nothing about a GPU" in captured.err
     assert "two runs bitwise equal: 1 of 1" in captured.out
 
 
 @pytest.fixture
-def steps(monkeypatch, session):
+def steps(monkeypatch, session, tmp_path):
     """Steps in this process, that keep these rows and take no time."""
 
     def replace(gate=True, cases=(), tests="ok"):
-        def run_gate(asked, limit):
+        def run_gate(asked, limit, say):
+            (tmp_path / worker.LOG).write_text("why it ended")
             row = step_row("gate", "ok", measured_copy_bytes_per_second=5.0)
             if gate:
                 asked.keep(row)
@@ -88,6 +89,8 @@ def test_without_a_gpu_nothing_starts(tmp_path, capsys, monkeypatch):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("cannot run on cuda: torch sees no CUDA device")
     assert main([]) == 2
+    assert main([*TRIED, "--out", str(tmp_path), "--peers", "nowhere"]) == 2
+    assert "--peers: found 'nowhere', expected a folder" in capsys.readouterr().err
 
 
 def test_arguments_reach_the_session():

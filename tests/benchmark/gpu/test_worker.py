@@ -85,8 +85,8 @@ def ending(tmp_path, monkeypatch):
         script.write_text(_WORKER.replace("{ends}", repr(ends)))
         limited, said = worker.run_limited, []
 
-        def replaced(command, is_late):
-            return limited([sys.executable, str(script), *command[-2:]], is_late)
+        def replaced(command, is_late, **streams):
+            return limited([sys.executable, str(script), *command[-2:]], is_late, **streams)
 
         monkeypatch.setattr(worker, "run_limited", replaced)
         worker.run_cases(session, said.append, patience)
@@ -97,14 +97,19 @@ def ending(tmp_path, monkeypatch):
 
 def test_a_worker_that_dies_costs_one_case(session, kept, ending):
     said = ending(session(), [0, 3, 0])
-    assert said == ["arxiv dot-2x8: its process ended early, going on with the next"]
+    assert [text.partition(" (")[0] for text in said] == [
+        "cora dot-2x8",
+        "arxiv dot-2x8",
+        "arxiv dot-2x8: its process ended early, going on with the next",
+        "hub dot-2x8",
+    ]
     (row,) = kept()
     assert (row["problem"], row["status"], row["measure"]) == ("arxiv", "failed", "case")
     assert row["reason"] == "its process ended with 3"
 
 
 def test_a_worker_that_told_why_leaves_no_second_row(session, kept, ending):
-    assert len(ending(session(), [0, 0, 75])) == 1
+    assert ending(session(), [0, 0, 75])[-1].startswith("hub dot-2x8: its process ended early")
     assert kept() == []
 
 
