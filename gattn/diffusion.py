@@ -36,7 +36,7 @@ def aggregate(
         value: `[M, H, D]`.
         neighborhood: who attends to whom.
         dropout: probability to drop a weight, as in `attend`; drawn anew in every call.
-        backend: "cpu", "reference", or `None` for the first that can.
+        backend: "cpu", "triton", "reference", or `None` for the first that can.
 
     Returns:
         `[N, H, D]` in the dtype of the value; a target without pairs gets zeros. Sums are float32
@@ -88,7 +88,7 @@ def diffuse(
         restart: a, in `[0, 1]`; 1 returns the value.
         dropout: probability to drop a weight, drawn anew in every round.
         feature_dropout: probability to drop a number of what a round begins with.
-        backend: "cpu", "reference", or `None` for the first that can.
+        backend: "cpu", "triton", "reference", or `None` for the first that can.
 
     Returns:
         `[N, H, D]` in the dtype of the value; between the rounds it stays in float32 or float64.

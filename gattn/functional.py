@@ -75,8 +75,8 @@ def attend(
         pair_value: `[F, H, D]`: the value is `v_j + e_ij @ pair_value`.
         dropout: probability to drop a weight; the kept ones are scaled by 1 / (1 - dropout).
             `torch.manual_seed` repeats it, and so does every backend but "sdpa".
-        backend: "sdpa", "cpu", "blocks", "reference", or `None` for the first that can, in this
-            order.
+        backend: "sdpa", "cpu", "triton", "blocks", "reference", or `None` for the first that can,
+            in this order.
 
     Returns:
         `[N, H, D]` in the dtype of the value; a target without pairs gets zeros. Scores and sums
@@ -137,8 +137,8 @@ def attention_weights(
 ) -> Tensor:
     """The weights that `attend` would use, before the dropout.
 
-    Args: as `attend`, without `value`, `pair_value` and `dropout`; `backend` is "cpu" or
-        "reference".
+    Args: as `attend`, without `value`, `pair_value` and `dropout`; `backend` is "cpu",
+        "triton" or "reference".
 
     Returns:
         `[E, H]` in the builder's input order: that of the edges for `from_edge_index`, that of
@@ -205,7 +205,7 @@ def form_weights(form: Form, neighborhood: Neighborhood, **options: Any) -> Tens
         form: `Multiplicative`, `Additive` or `Given`.
         neighborhood: who attends to whom.
         options: `normalizer, hop_bias, pair_bias, pair_features, pair_weight`; and `backend`,
-            "cpu", "reference", or `None` for the first that can.
+            "cpu", "triton", "reference", or `None` for the first that can.
 
     Raises:
         TypeError, ValueError: as `attention_weights`.

@@ -8,3 +8,10 @@ import os
 
 # torch reads it when it is imported, which is after pytest has read this file.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+# Triton's kernels are tested everywhere: by its interpreter where there is no GPU. It has to be told
+# before triton is imported, whoever is first to do that.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")

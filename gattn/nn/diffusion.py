@@ -48,7 +48,7 @@ class DiffusionAttention(GraphAttention):
         dropout: probability to drop a weight in training, drawn anew in every round.
         feature_dropout: probability to drop a number of what a round begins with, in training.
         bias: add a learned bias to the output.
-        backend: "cpu", "reference", or `None` for the first that can.
+        backend: "cpu", "triton", "reference", or `None` for the first that can.
 
     Raises:
         TypeError, ValueError: an argument is out of range.

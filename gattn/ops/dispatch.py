@@ -10,7 +10,7 @@ from torch import Tensor
 from gattn import _check
 from gattn.ops.problem import Problem
 
-BACKENDS = ("sdpa", "cpu", "blocks", "reference")
+BACKENDS = ("sdpa", "cpu", "triton", "blocks", "reference")
 """In the order of preference: the first without a reason against it computes."""
 
 
@@ -28,6 +28,8 @@ def load(name: str) -> ModuleType:
         from gattn.ops import blocks as module
     elif name == "cpu":
         from gattn.ops import cpu as module
+    elif name == "triton":
+        from gattn.ops import triton as module
     elif name == "reference":
         from gattn.ops import reference as module
     else:
@@ -96,8 +98,11 @@ def _told(problem: Problem) -> str:
 
 
 def _first(problem: Problem, backends: list[ModuleType]) -> ModuleType:
-    """The first that can: a loop, since torch.compile does not follow a generator that stops."""
+    """The first that can: a loop, since torch.compile does not follow a generator that stops.
+
+    A backend that is `ONLY_NAMED` computes for those who ask for it, and for nobody else.
+    """
     for backend in backends:
-        if not backend.reasons(problem):
+        if not getattr(backend, "ONLY_NAMED", False) and not backend.reasons(problem):
             return backend
     raise AssertionError("the reference has no reasons against anything")

@@ -8,7 +8,9 @@ through the reference, which is differentiable any number of times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -35,84 +37,119 @@ _FIRST = Inputs._fields.index("left")
 
 _OF_VALUES = ("value", "pair_value")
 
-_library = torch.library.Library("gattn", "DEF")
-_library.define(
-    f"attend({_INPUTS}) "
-    "-> (Tensor out, Tensor statistic, Tensor peak, Tensor total, Tensor selected)"
-)
-_library.define(
-    f"attend_backward({_INPUTS}, Tensor peak, Tensor total, Tensor selected, Tensor grad_out, "
-    "Tensor? grad_statistic, bool[] needs) -> Tensor[]"
-)
-_library.define(
-    f"attend_streamed({_INPUTS}, {_SEARCH}) "
-    "-> (Tensor out, Tensor statistic, Tensor peak, Tensor total)"
-)
-_library.define(
-    f"attend_streamed_backward({_INPUTS}, {_SEARCH}, Tensor peak, Tensor total, Tensor grad_out, "
-    "Tensor? grad_statistic, bool[] needs) -> Tensor[]"
-)
-_library.define(f"sddmm({_INPUTS}) -> Tensor")
-_library.define(f"sddmm_backward({_INPUTS}, Tensor grad, bool[] needs) -> Tensor[]")
-_library.define(f"spmm({_INPUTS}, Tensor weights) -> Tensor")
-_library.define(
-    f"spmm_backward({_INPUTS}, Tensor weights, Tensor grad_out, bool[] needs) -> Tensor[]"
-)
+_KEPT = "Tensor statistic, Tensor peak, Tensor total"
+_BACK = "Tensor? grad_statistic, bool[] needs) -> Tensor[]"
 
 
-def _on_cpu(name: str, function: str, module: str = "launch") -> None:
+@dataclass(frozen=True)
+class Kernels:
+    """A family of kernels that computes the operators, and the namespace of these.
+
+    Args:
+        namespace: `torch.ops.<namespace>.attend` and so on.
+        folder: in `gattn.ops`, where the kernels are.
+        devices: dispatch keys of torch.
+        keeps: the fused operators are told whether a backward follows, and then keep the output
+            itself for it: in the compute dtype, as `exact`, where the output is another. Kernels
+            that take each pair once need it.
+    """
+
+    namespace: str
+    folder: str
+    devices: tuple[str, ...]
+    keeps: bool
+
+    @property
+    def ops(self) -> Any:
+        """`torch.ops.<namespace>`."""
+        return getattr(torch.ops, self.namespace)
+
+    def schemas(self) -> Iterator[str]:
+        """The operators as torch reads them."""
+        told, exact = (", bool keep", ", Tensor exact") if self.keeps else ("", "")
+        kept = f"Tensor peak, Tensor total, Tensor selected{exact}, Tensor grad_out"
+        found = f"Tensor peak, Tensor total{exact}, Tensor grad_out"
+        yield f"attend({_INPUTS}{told}) -> (Tensor out, {_KEPT}, Tensor selected{exact})"
+        yield f"attend_backward({_INPUTS}, {kept}, {_BACK}"
+        yield f"attend_streamed({_INPUTS}, {_SEARCH}{told}) -> (Tensor out, {_KEPT}{exact})"
+        yield f"attend_streamed_backward({_INPUTS}, {_SEARCH}, {found}, {_BACK}"
+        yield f"sddmm({_INPUTS}) -> Tensor"
+        yield f"sddmm_backward({_INPUTS}, Tensor grad, bool[] needs) -> Tensor[]"
+        yield f"spmm({_INPUTS}, Tensor weights) -> Tensor"
+        yield (
+            f"spmm_backward({_INPUTS}, Tensor weights, Tensor grad_out, bool[] needs) -> Tensor[]"
+        )
+
+
+CPU = Kernels("gattn", "cpu", ("CPU",), keeps=False)
+TRITON = Kernels("gattn_triton", "triton", ("CUDA", "CPU"), keeps=True)
+"""On the CPU by triton's interpreter."""
+
+_FUNCTIONS = {
+    "attend": "launch.attend",
+    "attend_backward": "launch.attend_backward",
+    "attend_streamed": "streamed.attend",
+    "attend_streamed_backward": "streamed.attend_backward",
+    "sddmm": "launch.score",
+    "sddmm_backward": "launch.score_backward",
+    "spmm": "launch.aggregate",
+    "spmm_backward": "launch.aggregate_backward",
+}
+
+
+def keeps_output(inputs: Inputs) -> bool:
+    """Whether the output of kernels that keep it is what their backward wants, to the last bit."""
+    return inputs.values.dtype == inputs.compute_dtype and inputs.normalizer != "hard"
+
+
+def _implementation(kernels: Kernels, place: str) -> Callable[..., Any]:
+    file, function = place.split(".")
+
     def compute(*args: Any) -> Any:
-        found = import_module(f"gattn.ops.cpu.{module}")
+        found = import_module(f"gattn.ops.{kernels.folder}.{file}")
         return getattr(found, function)(Inputs(*args[:_COUNT]), *args[_COUNT:])
 
-    _library.impl(name, compute, "CPU")
+    return compute
 
 
-_on_cpu("attend", "attend")
-_on_cpu("attend_backward", "attend_backward")
-_on_cpu("attend_streamed", "attend", "streamed")
-_on_cpu("attend_streamed_backward", "attend_backward", "streamed")
-_on_cpu("sddmm", "score")
-_on_cpu("sddmm_backward", "score_backward")
-_on_cpu("spmm", "aggregate")
-_on_cpu("spmm_backward", "aggregate_backward")
-
-
-def _shape(name: str) -> Callable[[Callable[..., Any]], Any]:
-    return torch.library.register_fake(f"gattn::{name}", lib=_library)
-
-
-@_shape("attend")
-def _attend_shape(*args: Any) -> tuple[Tensor, ...]:
-    inputs = Inputs(*args)
-    rows, (_, heads, width) = inputs.num_rows, inputs.values.shape
-    number = inputs.left.new_empty(rows, heads, dtype=inputs.compute_dtype)
+def _attend_shape(kernels: Kernels, *args: Any) -> tuple[Tensor, ...]:
+    inputs = Inputs(*args[:_COUNT])
     sizes = (0, 0)
     if inputs.normalizer in ("top_k", "hard"):
-        sizes = inputs.col.shape[0], (heads + 7) // 8
+        sizes = inputs.col.shape[0], (inputs.left.shape[1] + 7) // 8
     selected = inputs.col.new_empty(sizes, dtype=torch.uint8)
-    out = inputs.values.new_empty(rows, heads, width)
-    return out, number, torch.empty_like(number), torch.empty_like(number), selected
+    out, *numbers = _output_shapes(inputs, inputs.num_rows)
+    return out, *numbers, selected, *_exact_shape(kernels, inputs, out, args[-1])
 
 
-@_shape("attend_streamed")
-def _attend_streamed_shape(*args: Any) -> tuple[Tensor, ...]:
+def _attend_streamed_shape(kernels: Kernels, *args: Any) -> tuple[Tensor, ...]:
     inputs = Inputs(*args[:_COUNT])
-    rows, (_, heads, width) = inputs.num_rows * inputs.groups, inputs.values.shape
-    number = inputs.left.new_empty(rows, heads, dtype=inputs.compute_dtype)
-    out = inputs.values.new_empty(rows, heads, width)
-    return out, number, torch.empty_like(number), torch.empty_like(number)
+    out, *numbers = _output_shapes(inputs, inputs.num_rows * inputs.groups)
+    return out, *numbers, *_exact_shape(kernels, inputs, out, args[-1])
 
 
-@_shape("sddmm")
-def _sddmm_shape(*args: Any) -> Tensor:
+def _output_shapes(inputs: Inputs, rows: int) -> tuple[Tensor, ...]:
+    """Output, and what each row and head has a number of: statistic, peak and total."""
+    _, heads, width = inputs.values.shape
+    dtype = inputs.compute_dtype
+    numbers = (inputs.left.new_empty(rows, heads, dtype=dtype) for _ in range(3))
+    return inputs.values.new_empty(rows, heads, width), *numbers
+
+
+def _exact_shape(kernels: Kernels, inputs: Inputs, out: Tensor, keep: bool) -> tuple[Tensor, ...]:
+    if not kernels.keeps:
+        return ()
+    wanted = keep and not keeps_output(inputs)
+    return (out.new_empty(out.shape if wanted else (0, 0, 0), dtype=inputs.compute_dtype),)
+
+
+def _sddmm_shape(kernels: Kernels, *args: Any) -> Tensor:
     inputs = Inputs(*args)
     size = inputs.col.shape[0], inputs.left.shape[1]
     return inputs.left.new_empty(size, dtype=inputs.compute_dtype)
 
 
-@_shape("spmm")
-def _spmm_shape(*args: Any) -> Tensor:
+def _spmm_shape(kernels: Kernels, *args: Any) -> Tensor:
     inputs = Inputs(*args[:_COUNT])
     return inputs.values.new_empty(inputs.num_rows, *inputs.values.shape[1:])
 
@@ -128,23 +165,19 @@ def _gradient_shapes(inputs: Inputs, made: set[str], needs: Sequence[bool]) -> l
     return shapes
 
 
-@_shape("attend_backward")
-def _attend_backward_shape(*args: Any) -> list[Tensor]:
+def _attend_backward_shape(kernels: Kernels, *args: Any) -> list[Tensor]:
     return _gradient_shapes(Inputs(*args[:_COUNT]), {"left", "right", "value"}, args[-1])
 
 
-@_shape("attend_streamed_backward")
-def _attend_streamed_backward_shape(*args: Any) -> list[Tensor]:
+def _attend_streamed_backward_shape(kernels: Kernels, *args: Any) -> list[Tensor]:
     return _gradient_shapes(Inputs(*args[:_COUNT]), set(), args[-1])
 
 
-@_shape("sddmm_backward")
-def _sddmm_backward_shape(*args: Any) -> list[Tensor]:
+def _sddmm_backward_shape(kernels: Kernels, *args: Any) -> list[Tensor]:
     return _gradient_shapes(Inputs(*args[:_COUNT]), {"left", "right"}, args[-1])
 
 
-@_shape("spmm_backward")
-def _spmm_backward_shape(*args: Any) -> list[Tensor]:
+def _spmm_backward_shape(kernels: Kernels, *args: Any) -> list[Tensor]:
     inputs, weights = Inputs(*args[:_COUNT]), args[_COUNT]
     made = {"right"} if inputs.value is None else {"value"}
     return [*_gradient_shapes(inputs, made, args[-1]), weights.new_empty(weights.shape)]
@@ -152,6 +185,16 @@ def _spmm_backward_shape(*args: Any) -> list[Tensor]:
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     saved = output[2:] if isinstance(output, tuple) else ()
+    _save(ctx, inputs, saved)
+
+
+def _keep_exact(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """As `_keep`, and the output in the place of `exact` where that is the same."""
+    exact = output[0] if keeps_output(Inputs(*inputs[:_COUNT])) else output[-1]
+    _save(ctx, inputs, (*output[2:-1], exact))
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], saved: tuple[Tensor, ...]) -> None:
     tensors = [arg if isinstance(arg, Tensor) else None for arg in inputs]
     ctx.save_for_backward(*tensors, *saved)
     ctx.numbers = [None if isinstance(arg, Tensor) else arg for arg in inputs]
@@ -189,47 +232,50 @@ def _is_batched(tensor: Tensor) -> bool:
     return of.is_batchedtensor(tensor) or of.is_legacy_batchedtensor(tensor)
 
 
-def _attend_gradients(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    inputs, (peak, total, selected) = _kept(ctx)
+def _attend_gradients(kernels: Kernels, ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    inputs, kept = _kept(ctx)
+    told = int(kernels.keeps)
     needs, (grad_out, grad_statistic) = _needs(ctx), grads[:2]
     if grad_out is None:
         grad_out = inputs.values.new_zeros(inputs.num_rows, *inputs.values.shape[1:])
     if needs_plain_torch(grad_out) or needs_plain_torch(grad_statistic):
         found = _through_reference(inputs, needs, _attended, (grad_out, grad_statistic))
-        return _in_place(found, needs, 0)
-    saved = peak, total, selected
-    found = torch.ops.gattn.attend_backward(*inputs, *saved, grad_out, grad_statistic, needs)
-    return _in_place(found, needs, 0)
+        return _in_place(found, needs, told)
+    found = kernels.ops.attend_backward(*inputs, *kept[told:], grad_out, grad_statistic, needs)
+    return _in_place(found, needs, told)
 
 
-def _attend_streamed_gradients(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    inputs, (starts, num_hops, shells, complete, peak, total) = _kept(ctx)
+def _attend_streamed_gradients(
+    kernels: Kernels, ctx: Any, *grads: Tensor | None
+) -> tuple[Any, ...]:
+    inputs, kept = _kept(ctx)
+    told = int(kernels.keeps)
+    searched, saved = kept[:4], kept[4 + told :]
     needs, (grad_out, grad_statistic) = _needs(ctx), grads[:2]
     if grad_out is None:
         rows = inputs.num_rows * inputs.groups
         grad_out = inputs.values.new_zeros(rows, *inputs.values.shape[1:])
-    searched = starts, num_hops, shells, complete
     if needs_plain_torch(grad_out) or needs_plain_torch(grad_statistic):
         stored = inputs.over(inputs.streamed(*searched).expand())
         found = _through_reference(stored, needs, _attended, (grad_out, grad_statistic))
-        return _in_place(found, needs, 4)
-    saved = peak, total, grad_out, grad_statistic, needs
-    found = torch.ops.gattn.attend_streamed_backward(*inputs, *searched, *saved)
-    return _in_place(found, needs, 4)
+        return _in_place(found, needs, 4 + told)
+    upstream = grad_out, grad_statistic, needs
+    found = kernels.ops.attend_streamed_backward(*inputs, *searched, *saved, *upstream)
+    return _in_place(found, needs, 4 + told)
 
 
-def _sddmm_gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
+def _sddmm_gradients(kernels: Kernels, ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
     inputs, _ = _kept(ctx)
     needs = _needs(ctx, without=_OF_VALUES)
     if grad is None:
         return (None,) * _COUNT
     if needs_plain_torch(grad):
         return _in_place(_through_reference(inputs, needs, _scored, (grad,)), needs, 0)
-    found = torch.ops.gattn.sddmm_backward(*inputs, grad, needs)
+    found = kernels.ops.sddmm_backward(*inputs, grad, needs)
     return _in_place(found, needs, 0)
 
 
-def _spmm_gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
+def _spmm_gradients(kernels: Kernels, ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
     inputs, (weights,) = _kept(ctx)
     others = [name for name in DIFFERENTIABLE if name not in (*_OF_VALUES, "pair_features")]
     if inputs.value is None:
@@ -241,19 +287,8 @@ def _spmm_gradients(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:
         more = [*needs, needs_weights]
         *found, grad_weights = _through_reference(inputs, more, _aggregated, (grad,), weights)
     else:
-        *found, grad_weights = torch.ops.gattn.spmm_backward(*inputs, weights, grad, needs)
+        *found, grad_weights = kernels.ops.spmm_backward(*inputs, weights, grad, needs)
     return *_in_place(found, needs, 0), grad_weights if needs_weights else None
-
-
-for _name, _gradients in (
-    ("attend", _attend_gradients),
-    ("attend_streamed", _attend_streamed_gradients),
-    ("sddmm", _sddmm_gradients),
-    ("spmm", _spmm_gradients),
-):
-    torch.library.register_autograd(
-        f"gattn::{_name}", _gradients, setup_context=_keep, lib=_library
-    )
 
 
 def _attended(problem: Problem) -> tuple[Tensor, Tensor | None]:
@@ -307,3 +342,47 @@ def _differentiated(
         )
     )
     return [next(found) if needed else None for needed in needs]
+
+
+_SHAPES: dict[str, Callable[..., Any]] = {
+    "attend": _attend_shape,
+    "attend_streamed": _attend_streamed_shape,
+    "sddmm": _sddmm_shape,
+    "spmm": _spmm_shape,
+    "attend_backward": _attend_backward_shape,
+    "attend_streamed_backward": _attend_streamed_backward_shape,
+    "sddmm_backward": _sddmm_backward_shape,
+    "spmm_backward": _spmm_backward_shape,
+}
+_GRADIENTS: dict[str, Callable[..., Any]] = {
+    "attend": _attend_gradients,
+    "attend_streamed": _attend_streamed_gradients,
+    "sddmm": _sddmm_gradients,
+    "spmm": _spmm_gradients,
+}
+
+
+def _registered(kernels: Kernels) -> torch.library.Library:
+    """The operators of a namespace: schemas, kernels, shapes and gradients."""
+    library = torch.library.Library(kernels.namespace, "DEF")
+    for schema in kernels.schemas():
+        library.define(schema)
+    for name, place in _FUNCTIONS.items():
+        for device in kernels.devices:
+            library.impl(name, _implementation(kernels, place), device)
+    for name, shape in _SHAPES.items():
+        torch.library.register_fake(
+            f"{kernels.namespace}::{name}", partial(shape, kernels), lib=library
+        )
+    for name, gradients in _GRADIENTS.items():
+        keep = _keep_exact if kernels.keeps and name.startswith("attend") else _keep
+        torch.library.register_autograd(
+            f"{kernels.namespace}::{name}",
+            partial(gradients, kernels),
+            setup_context=keep,
+            lib=library,
+        )
+    return library
+
+
+_LIBRARIES = [_registered(kernels) for kernels in (CPU, TRITON)]

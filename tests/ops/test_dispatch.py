@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gattn
-from gattn.ops import cpu, dispatch, reference
+from gattn.ops import cpu, dispatch, reference, triton
 from gattn.testing import check_backend
 
 Q, K, V = torch.randn(3, 6, 2, 4, generator=torch.Generator().manual_seed(0)).unbind(0)
@@ -26,8 +26,10 @@ def test_reference_is_finite_in_half_types_wherever_it_is_in_double():
     assert check_backend("reference", dtype=torch.float16, factor=1.0) > 300
 
 
-def test_the_first_without_a_reason_computes():
-    expected = {"sdpa": [], "cpu": [], "blocks": [], "reference": []}
+def test_the_first_without_a_reason_computes(monkeypatch):
+    monkeypatch.setattr(triton, "INTERPRETED", False)
+    far = ["the device is cpu, not cuda"]
+    expected = {"sdpa": [], "cpu": [], "triton": far, "blocks": [], "reference": []}
     assert gattn.backend_reasons(Q, K, V, gattn.full(6)) == expected
     causal = gattn.window(6, None, causal=True)
     assert gattn.backend_reasons(Q, K, V, causal)["sdpa"] == []
@@ -50,7 +52,8 @@ def test_a_named_backend_that_cannot_says_why(graph, options, reason):
 
 def test_an_unknown_backend_lists_the_known():
     with pytest.raises(
-        ValueError, match="backend: found 'cuda', expected one of sdpa, cpu, blocks, reference"
+        ValueError,
+        match="backend: found 'cuda', expected one of sdpa, cpu, triton, blocks, reference",
     ):
         gattn.attend(Q, K, V, gattn.full(6), backend="cuda")
 
@@ -109,5 +112,17 @@ def test_weights_and_sums_come_from_the_backend_that_is_named():
         lambda: gattn.attention_weights(Q, K, around, backend="sdpa"),
         lambda: gattn.aggregate(expected, V, around, backend="blocks"),
     ):
-        with pytest.raises(ValueError, match="expected one of cpu, reference"):
+        with pytest.raises(ValueError, match="expected one of cpu, triton, reference"):
             call()
+
+
+def test_an_interpreted_backend_computes_for_nobody_who_does_not_name_it():
+    if not triton.INTERPRETED:
+        pytest.skip("a GPU is there, and kernels are compiled for it")
+    form = gattn.forms.Multiplicative(Q, K)
+    assert gattn.backend_reasons(Q, K, V, gattn.full(6).expand())["triton"] == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "_MISSING", "numba is not there")
+        problem = dispatch.Problem(form, V, gattn.full(6).expand(), gattn.normalizers.Softmax())
+        assert dispatch.choose(problem) is reference
+        assert dispatch.choose(problem, "triton") is triton

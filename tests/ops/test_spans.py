@@ -12,7 +12,7 @@ import gattn
 from gattn import forms
 from gattn.normalizers import Entmax15, Hard, Sigmoid, Softmax, Sparsemax, TopK
 from gattn.ops import blocks, reference, sdpa
-from gattn.ops.cpu import given as scored_in_blocks
+from gattn.ops import given as scored_in_blocks
 from gattn.ops.problem import Problem
 from gattn.ops.tiling import pick, tiles
 

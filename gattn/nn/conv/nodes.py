@@ -55,18 +55,19 @@ def merged(conv: Any, out: Tensor, *terms: Tensor | None) -> Tensor:
 
     Args:
         conv: the layer.
-        out: fresh from `attend`, and of no use to anybody else: terms are added in its place, since
-            fresh memory for a tensor of this size takes longer than the sum. (No backend of the
-            drop-ins keeps it for its backward. A view in place would be copied in the backward,
+        out: fresh from `attend`, and on the CPU of no use to anybody else: there terms are added in
+            its place, since fresh memory for a tensor of this size takes longer than the sum.
+            (`triton` keeps it for its backward. A view in place would be copied in the backward,
             so the terms take the shape of `out`.)
         terms: of the shape of the result, or `None`.
     """
+    kept = conv.concat and (out.device.type != "cpu" or conv.backend == "triton")
     out = out if conv.concat else out.mean(dim=1)
     for term in terms:
         if term is not None:
             term = term.unflatten(-1, out.shape[1:]) if conv.concat else term
             same = torch.promote_types(out.dtype, term.dtype) == out.dtype
-            out = out.add_(term) if same and _is_eager() else out + term
+            out = out.add_(term) if same and not kept and _is_eager() else out + term
     return out.flatten(1) if conv.concat else out
 
 
