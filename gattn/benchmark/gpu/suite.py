@@ -15,6 +15,7 @@ from gattn.benchmark.gpu.processes import after, run_limited
 from gattn.benchmark.gpu.session import step_row
 
 LOG = "tests.log"
+_STUBBORN = ("--continue-on-collection-errors",)  # a package that is missing stops no other test
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected)")
 
 
@@ -26,7 +27,7 @@ def run_tests(out: Path, limit: float, arguments: tuple[str, ...] = ("-m", "gpu"
         limit: seconds after which they are stopped.
         arguments: of pytest, that choose the tests.
     """
-    command = [sys.executable, "-m", "pytest", "-q", *arguments, *_parallel()]
+    command = [sys.executable, "-m", "pytest", "-q", *_STUBBORN, *arguments, *_parallel()]
     root, start = Path(gattn.__file__).parents[1], time.monotonic()
     environment = {**os.environ, "PYTHONPATH": _path(root), "PYTHONUNBUFFERED": "1"}
     with (out / LOG).open("w") as log:
