@@ -7,6 +7,7 @@ and a case that kills it, or takes too long, costs that case and no other.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -77,6 +78,7 @@ def work(session: Session, start: int) -> int:
             session.keep(_skipped(session, case))
             continue
         print(case.name, file=sys.stderr, flush=True)
+        _spare_collections()
         try:
             for row in measure(bench, case):
                 session.keep(row)
@@ -84,6 +86,12 @@ def work(session: Session, start: int) -> int:
             session.keep(_lost(case, f"the device failed: {error}"))
             return _BROKEN
     return 0
+
+
+def _spare_collections() -> None:
+    """What is here will stay: without it a collection, of which a case has many, takes no time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _at(session: Session, place: int) -> None:

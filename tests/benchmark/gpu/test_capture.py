@@ -7,7 +7,7 @@ import gattn
 from gattn.benchmark.gpu import operators
 from gattn.benchmark.gpu.capture import captured
 from gattn.benchmark.gpu.graphs import molecules
-from gattn.benchmark.passes import PASSES
+from gattn.benchmark.passes import PASSES, Model
 from gattn.benchmark.problems import Layer
 
 
@@ -36,3 +36,42 @@ def test_a_replay_sees_new_numbers():
     replayed = model.leaves["value"].grad.clone()
     PASSES["forward+backward"](model)
     assert torch.allclose(replayed, model.leaves["value"].grad, rtol=1e-5, atol=1e-6)
+
+
+class Stream:
+    """A stand-in for a stream, which waits for nobody."""
+
+    def __init__(self, device=None):
+        self.device = device
+
+    def wait_stream(self, other):
+        assert isinstance(other, Stream)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *found):
+        pass
+
+
+class Graph:
+    """A stand-in for a graph, which counts its replays."""
+
+    replays = 0
+
+    def replay(self):
+        Graph.replays += 1
+
+
+def test_what_is_captured_is_replayed(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: Stream())
+    model, calls = model_on("cpu"), []
+    counted = Model(lambda: calls.append(1) or model.forward(), model.leaves)
+    replay = captured(counted, "forward", torch.device("cuda"))
+    assert len(calls) == 4
+    replay()
+    assert (len(calls), Graph.replays) == (4, 1)

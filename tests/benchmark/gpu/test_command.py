@@ -1,6 +1,11 @@
 """`python -m gattn.benchmark.gpu` runs gate, tests and cases, and ends with what it found."""
 
+import contextlib
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,3 +111,25 @@ def test_rows_are_drawn_again(tmp_path, capsys):
     append_row(path, {"key": "a", "quick": True, "device": "cpu", **ours("failed")})
     assert main(["--draw", str(path)]) == 0
     assert "failed: none" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_whoever_is_told_to_end_ends_its_workers(tmp_path):
+    """A run in the middle of its gate: nothing of it is left a moment later."""
+    call = [sys.executable, "-m", "gattn.benchmark.gpu", *TRIED, "--out", str(tmp_path)]
+    process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "gate (" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert _running(str(tmp_path)) == []
+
+
+def _running(text):
+    """Processes with a text in their command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [path.parent.name] if text in path.read_text() else []
+    return found

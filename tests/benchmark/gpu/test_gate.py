@@ -1,5 +1,7 @@
 """The gate says what is missing, measures a copy, and sees what is wrong."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -44,3 +46,21 @@ def test_what_the_device_is():
     found = machine(torch.device("cuda"))
     assert found["gpu"] == torch.cuda.get_device_name()
     assert found["processors"] > 0
+
+
+def test_what_a_device_tells(monkeypatch):
+    told = SimpleNamespace(
+        name="a GPU", total_memory=10**11, multi_processor_count=132, major=9, minor=0
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: told)
+    monkeypatch.setattr(
+        module.subprocess, "run", lambda *command, **options: SimpleNamespace(stdout="580.1\n")
+    )
+    found = machine(torch.device("cuda"))
+    assert (found["gpu"], found["capability"], found["driver"]) == ("a GPU", "9.0", "580.1")
+
+    def absent(*command, **options):
+        raise FileNotFoundError("nvidia-smi")
+
+    monkeypatch.setattr(module.subprocess, "run", absent)
+    assert machine(torch.device("cuda"))["driver"] is None

@@ -172,3 +172,15 @@ def test_a_device_that_answers_no_longer_ends_the_process(monkeypatch):
     monkeypatch.setattr(module, "synchronize", dead)
     with pytest.raises(Broken, match="illegal memory access"):
         attempt(step, CPU)
+
+
+def test_memory_of_a_device_is_what_came_on_top(session, monkeypatch):
+    """Of torch's own count: 500 bytes were there, 800 at most."""
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 500)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 800)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr(module, "synchronize", lambda device: None)
+    leaf = torch.ones(3, requires_grad=True)
+    running = module._Running(Bench(session(device="cuda")), Case("arxiv", DOT))
+    assert running._peak(Model(lambda: leaf * 2, {"x": leaf})) == 300
