@@ -11,7 +11,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -78,20 +79,25 @@ def work(session: Session, start: int) -> int:
             session.keep(_skipped(session, case))
             continue
         print(case.name, file=sys.stderr, flush=True)
-        _spare_collections()
         try:
-            for row in measure(bench, case):
-                session.keep(row)
+            with _quick_collections():
+                for row in measure(bench, case):
+                    session.keep(row)
         except Broken as error:
             session.keep(_lost(case, f"the device failed: {error}"))
             return _BROKEN
     return 0
 
 
-def _spare_collections() -> None:
-    """What is here will stay: without it a collection, of which a case has many, takes no time."""
+@contextmanager
+def _quick_collections() -> Iterator[None]:
+    """What is there now is looked at by no collection, of which a case has many."""
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _at(session: Session, place: int) -> None:
