@@ -117,12 +117,12 @@ def test_rows_are_drawn_again(tmp_path, capsys):
 def test_whoever_is_told_to_end_ends_its_workers(tmp_path):
     """A run in the middle of its gate: nothing of it is left a moment later."""
     call = [sys.executable, "-m", "gattn.benchmark.gpu", *TRIED, "--out", str(tmp_path)]
-    process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    while "gate (" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "gate (" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
     assert _running(str(tmp_path)) == []
 
 
