@@ -28,12 +28,12 @@ from gattn.ops.problem import Problem
 from gattn.scores import Score
 
 
-def graphs() -> dict[str, Neighborhood]:
-    """Awkward neighbourhoods by name: what every backend must survive."""
+def graphs(hub: int = 300) -> dict[str, Neighborhood]:
+    """Awkward neighbourhoods by name, one row of `hub` pairs: what every backend must survive."""
     generator = torch.Generator().manual_seed(0)
     directed = torch.randint(0, 7, (2, 16), generator=generator)  # node 7 is isolated
     twice = torch.cat([directed, directed[:, :5]], dim=1)
-    star = torch.stack([torch.arange(300), torch.zeros(300, dtype=torch.int64)])
+    star = torch.stack([torch.arange(hub), torch.zeros(hub, dtype=torch.int64)])
     ball = k_hop(directed, 2, 8)
     return {
         "no nodes": from_edge_index(torch.empty(2, 0, dtype=torch.int64), 0),
@@ -41,7 +41,7 @@ def graphs() -> dict[str, Neighborhood]:
         "one node": k_hop(torch.empty(2, 0, dtype=torch.int64), 1, 1),
         "directed": from_edge_index(directed, 8),
         "duplicates": from_edge_index(twice, 8),
-        "hub": from_edge_index(star, 300),
+        "hub": from_edge_index(star, hub),
         "bipartite": from_edge_index(directed, (9, 7)),
         "two hops": ball,
         "rings": ball.rings(),
@@ -60,9 +60,10 @@ class Case:
     leaves: dict[str, Tensor]
     build: Callable[[dict[str, Tensor]], Problem]
 
-    def run(self, backend: Any, dtype: torch.dtype) -> dict[str, Tensor]:
-        """Outputs and every gradient in float64, computed by a backend in `dtype`."""
-        cast = {name: leaf.to(dtype).requires_grad_() for name, leaf in self.leaves.items()}
+    def run(self, backend: Any, dtype: torch.dtype, device: str = "cpu") -> dict[str, Tensor]:
+        """Outputs and every gradient in float64 on the CPU, computed by a backend in `dtype`."""
+        leaves = {name: leaf.to(device, dtype) for name, leaf in self.leaves.items()}
+        cast = {name: leaf.requires_grad_() for name, leaf in leaves.items()}
         problem = self.build(cast)
         out, statistic = backend.forward(problem)
         assert out.dtype == problem.values.dtype, f"{self.name}: found the dtype {out.dtype}"
@@ -73,16 +74,20 @@ class Case:
         )
         named = zip((f"gradient of {name}" for name in cast), grads, strict=True)
         found |= {name: grad for name, grad in named if grad is not None}
-        return {name: tensor.detach().double() for name, tensor in found.items()}
+        return {name: tensor.detach().cpu().double() for name, tensor in found.items()}
 
 
-def cases(scale: float = 1.0) -> Iterator[Case]:
-    """Every form and option on every awkward neighbourhood, with scores of about `scale`."""
-    for graph_name, graph in graphs().items():
-        for normalizer in _NORMALIZERS:
-            for form_name, (leaves, build) in _form_cases(graph, scale).items():
-                name = f"{form_name}, {normalizer}, {graph_name}"
-                yield Case(name, leaves, _with_normalizer(build, normalizer))
+Only = Callable[[str, str, str], bool]
+
+
+def cases(scale: float = 1.0, hub: int = 300, only: Only | None = None) -> Iterator[Case]:
+    """Every form and option on every awkward neighbourhood; arguments as of `check_backend`."""
+    for graph_name, graph in graphs(hub).items():
+        for form_name, (leaves, build) in _form_cases(graph, scale).items():
+            for normalizer in _NORMALIZERS:
+                if only is None or only(form_name, str(normalizer), graph_name):
+                    name = f"{form_name}, {normalizer}, {graph_name}"
+                    yield Case(name, leaves, _with_normalizer(build, normalizer))
 
 
 _NORMALIZERS: tuple[Normalizer, ...] = (
@@ -124,8 +129,10 @@ def _form_cases(graph: Neighborhood, scale: float) -> dict[str, tuple[dict[str, 
     def problem(form: Callable[[dict[str, Tensor]], forms.Form], **fixed: Any) -> _Build:
         def build(leaves: dict[str, Tensor], normalizer: Normalizer) -> Problem:
             given: dict[str, Any] = {name: leaves[name] for name in options if name in leaves}
-            given |= fixed | {"wants_statistic": normalizer.has_statistic}
-            return Problem(form(leaves), leaves.get("value"), graph, normalizer, **given)
+            around = graph.to(leaves["left"].device)
+            given |= {n: p.to(around.device) if torch.is_tensor(p) else p for n, p in fixed.items()}
+            given["wants_statistic"] = normalizer.has_statistic
+            return Problem(form(leaves), leaves.get("value"), around, normalizer, **given)
 
         return build
 
@@ -177,19 +184,30 @@ def _upstream(tensor: Tensor) -> Tensor:
 
 
 def check_backend(
-    backend: str, *, dtype: torch.dtype = torch.float32, scale: float = 1.0, factor: float = 5.0
+    backend: str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    scale: float = 1.0,
+    factor: float = 5.0,
+    device: str = "cpu",
+    hub: int = 300,
+    only: Only | None = None,
 ) -> int:
     """A backend agrees with the reference: outputs, statistics and every gradient.
 
     The error budget is not a tolerance set by hand: it is `factor` times the error that the
-    reference itself makes in the same dtype, both measured against the reference in float64. In
-    float64 its error is taken to be that in float32, times the ratio of the two precisions.
+    reference itself makes in the same dtype on the CPU, both measured against the reference in
+    float64. In float64 its error is taken to be that in float32, times the ratio of the precisions.
 
     Args:
         backend: a name of `gattn.ops.dispatch.BACKENDS`.
         dtype: of the inputs.
         scale: of the inputs; scores grow with its square.
         factor: how much worse than the reference the backend may be.
+        device: where the backend computes.
+        hub: pairs of the longest row.
+        only: whether a case counts, by its form, normaliser and neighbourhood, such as
+            `"Multiplicative", "Softmax()", "hub"`.
 
     Returns:
         The number of cases that the backend computed; those it gave reasons against are left out.
@@ -198,14 +216,14 @@ def check_backend(
         AssertionError: a result is off, or the backend computed nothing.
     """
     module, computed = dispatch.load(backend), 0
-    for case in cases(scale):
-        problem = case.build(case.leaves)
+    for case in cases(scale, hub, only):
+        problem = case.build({name: leaf.to(device) for name, leaf in case.leaves.items()})
         if module.reasons(problem):
             problem = replace(problem, wants_statistic=False)
             if module.reasons(problem):
                 continue
             case = replace(case, build=_without_statistic(case.build))
-        _check_case(case, module, dtype, factor)
+        _check_case(case, module, dtype, factor, device)
         computed += 1
     assert computed, f"{backend}: computed none of the cases"
     return computed
@@ -215,11 +233,11 @@ def _without_statistic(build: Callable[..., Problem]) -> Callable[..., Problem]:
     return lambda leaves: replace(build(leaves), wants_statistic=False)
 
 
-def _check_case(case: Case, backend: Any, dtype: torch.dtype, factor: float) -> None:
+def _check_case(case: Case, backend: Any, dtype: torch.dtype, factor: float, device: str) -> None:
     exact = case.run(reference, torch.float64)
     lower = torch.float32 if dtype == torch.float64 else dtype
     finer = torch.finfo(dtype).eps / torch.finfo(lower).eps
-    budget, found = case.run(reference, lower), case.run(backend, dtype)
+    budget, found = case.run(reference, lower), case.run(backend, dtype, device)
     for name, truth in exact.items():
         assert name in found, f"{case.name}: {name} is missing"
         own = _error(budget[name], truth) * finer

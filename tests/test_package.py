@@ -56,6 +56,37 @@ def test_the_first_call_loads_numba_and_not_before() -> None:
     assert {"numba", "llvmlite"} <= _loaded_by(f"{around}; {call}")
 
 
+def test_triton_is_loaded_by_a_call_of_its_kernels_and_not_before(monkeypatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    around = "import gattn, torch; around = gattn.full(3); x = torch.ones(3, 1, 1)"
+    call = "gattn.attend(x, x, x, around, backend='cpu'); gattn.backend_reasons(x, x, x, around)"
+    assert "triton" not in _loaded_by(f"{around}; {call}")
+    assert "triton" in _loaded_by(f"{around}; gattn.attend(x, x, x, around, backend='triton')")
+
+
+WITHOUT_TRITON = """
+import sys
+sys.modules["triton"] = None  # as if it were not there
+import gattn, torch
+around, x = gattn.full(3), torch.ones(3, 1, 1)
+print(gattn.backend_reasons(x, x, x, around)["triton"][0])
+print(gattn.attend(x, x, x, around).flatten().tolist())
+try:
+    gattn.attend(x, x, x, around, backend="triton")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_without_triton_the_reason_is_said_and_another_backend_computes() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reason, found, error = done.stdout.splitlines()
+    assert reason == "triton is not installed: pip install triton"
+    assert found == "[1.0, 1.0, 1.0]"
+    assert f"triton: {reason}" in error
+
+
 def test_layers_transforms_and_loaders_do_not_load_numba() -> None:
     added = _loaded_by("import gattn.nn, gattn.transforms, gattn.loader") - _loaded_by(
         "import torch_geometric"

@@ -7,6 +7,8 @@ import pytest
 
 from gattn.benchmark import cost_report
 from gattn.benchmark.breadth import markdown as breadth_table
+from gattn.benchmark.gpu_static import DEGREES, DTYPES, LAYERS
+from gattn.benchmark.gpu_static import report as static_report
 from gattn.benchmark.profile import markdown as profile_table
 from gattn.benchmark.sampling import markdown as sampling_table
 from gattn.benchmark.table import markdown as bench_table
@@ -54,6 +56,17 @@ def test_the_benchmark_tables():
     assert len(timed) > 50 and len(profiled) == 50
     assert table_of(bench_table(timed)) in page
     assert profile_table(profiled) in page
+
+
+def test_the_table_of_compiled_kernels():
+    page = (RESULTS / "gpu_static.md").read_text()
+    rows = read_rows(RESULTS / "gpu_static" / "rows.jsonl")
+    assert static_report(rows) in page
+    assert {(row["layer"], row["dtype"]) for row in rows} == {
+        (layer.name, dtype) for layer in LAYERS for dtype in DTYPES
+    }
+    assert {row["degree"] for row in rows} == set(DEGREES)
+    assert all(not row["commit"].endswith("+") for row in rows)
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -7,7 +7,7 @@ import torch
 
 from gattn import forms, normalizers, scores
 from gattn.ops import dispatch, reference
-from gattn.testing import check_backend, check_normalizer, check_score
+from gattn.testing import check_backend, check_normalizer, check_score, graphs
 
 
 @dataclass(frozen=True)
@@ -134,3 +134,30 @@ def test_a_wrong_backend_is_found(monkeypatch, change):
     monkeypatch.setattr(dispatch, "load", lambda name: Wrong(change))
     with pytest.raises(AssertionError, match=r"is off by|is missing"):
         check_backend("wrong", dtype=torch.float64)
+
+
+def test_the_cases_can_be_fewer_and_their_hub_smaller():
+    def chosen(form, normalizer, graph):
+        return form == "Multiplicative" and normalizer in ("Softmax()", "TopK(k=2)")
+
+    count = check_backend("reference", dtype=torch.float64, hub=20, only=chosen)
+    assert count == 2 * len(graphs())
+    assert graphs(hub=20)["hub"].num_pairs == 20
+    with pytest.raises(AssertionError, match="reference: computed none of the cases"):
+        check_backend("reference", only=lambda *case: False)
+
+
+def test_a_backend_is_run_on_its_device(monkeypatch):
+    seen = []
+
+    class Recorded(Wrong):
+        def forward(self, problem):
+            seen.extend(part.device.type for part in problem.tensors().values())
+            return super().forward(problem)
+
+    monkeypatch.setattr(dispatch, "load", lambda name: Recorded(lambda problem: problem))
+    check_backend("recorded", hub=20, only=lambda *case: case[2] == "directed", device="cpu")
+    assert set(seen) == {"cpu"}
+    with pytest.raises(NotImplementedError, match="meta"):  # what is on it has no numbers
+        check_backend("recorded", only=lambda *case: case[2] == "directed", device="meta")
+    assert "meta" in seen

@@ -8,6 +8,7 @@ through the reference, which is differentiable any number of times.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -109,7 +110,13 @@ def _implementation(kernels: Kernels, place: str) -> Callable[..., Any]:
         found = import_module(f"gattn.ops.{kernels.folder}.{file}")
         return getattr(found, function)(Inputs(*args[:_COUNT]), *args[_COUNT:])
 
-    return compute
+    def untraced(*args: Any) -> Any:
+        # torch.compile calls an operator it has met like any Python code, and would look into it;
+        # where it is not in use, it is not imported for that: it takes a second.
+        tracer = sys.modules.get("torch._dynamo")
+        return compute(*args) if tracer is None else tracer.disable(compute)(*args)
+
+    return untraced
 
 
 def _attend_shape(kernels: Kernels, *args: Any) -> tuple[Tensor, ...]:

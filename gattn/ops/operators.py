@@ -7,8 +7,7 @@ around it, with nothing wider than `[E, H]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from gattn.forms import Given, Multiplicative
 from gattn.neighborhood import Span, Sparse, Streamed
-from gattn.normalizers import Rows
+from gattn.normalizers import Rows, Softmax
 from gattn.ops.given import given_scores
 from gattn.ops.inputs import Inputs, name_of
 from gattn.ops.problem import Problem, is_transformed
@@ -36,18 +35,21 @@ class Operators(NamedTuple):
     """The registered operators of a backend.
 
     Args:
-        attend: `gattn::attend` or another with its schema; the others likewise.
-        attend_streamed: over a `Streamed` neighbourhood.
-        sddmm: the half that scores.
-        spmm: the half that sums.
+        namespace: `torch.ops.<namespace>.attend` and so on. (A name, and not the operators: those
+            torch.compile only knows where they are called as attributes of `torch.ops`.)
         keeps: the fused two are told, last of all, whether there will be a backward.
+        sums_rows: normalisers sum over rows by `spmm`, too. On a GPU torch adds them up in an order
+            that differs from run to run.
     """
 
-    attend: Callable[..., Any]
-    attend_streamed: Callable[..., Any]
-    sddmm: Callable[..., Any]
-    spmm: Callable[..., Any]
+    namespace: str
     keeps: bool = False
+    sums_rows: bool = False
+
+    @property
+    def ops(self) -> Any:
+        """`torch.ops.<namespace>`."""
+        return getattr(torch.ops, self.namespace)
 
 
 def reasons(problem: Problem) -> list[str]:
@@ -78,9 +80,9 @@ def _fused(problem: Problem, operators: Operators) -> tuple[Tensor, Tensor]:
     kept = (_is_recorded(problem),) if operators.keeps else ()
     if isinstance(around, Streamed):
         search = around.starts, around.num_hops, around.shells, around.complete
-        found = operators.attend_streamed(*Inputs.of(problem, around), *search, *kept)
+        found = operators.ops.attend_streamed(*Inputs.of(problem, around), *search, *kept)
     else:
-        found = operators.attend(*Inputs.of(problem, stored_pairs(problem)), *kept)
+        found = operators.ops.attend(*Inputs.of(problem, stored_pairs(problem)), *kept)
     return found[0], found[1]
 
 
@@ -94,30 +96,30 @@ def halves(problem: Problem, operators: Operators) -> Result:
     """`forward` in two halves, with scores and weights `[E, H]` between them."""
     stored = stored_pairs(problem)
     scores = _scores(problem, stored, operators)
-    weights, statistic = problem.normalizer.normalize(scores, _rows(stored))
+    weights, statistic = problem.normalizer.normalize(scores, _rows(stored, operators))
     if isinstance(problem.form, Given):
         problem = replace(problem, **_unscored(problem.form, problem))
-    return operators.spmm(*Inputs.of(problem, stored), weights), statistic
+    return operators.ops.spmm(*Inputs.of(problem, stored), weights), statistic
 
 
 def weights(problem: Problem, operators: Operators) -> Tensor:
     """Weights `[E, H]` before the dropout, in the builder's input order."""
     stored = stored_pairs(problem)
     scores = _scores(problem, stored, operators)
-    found = problem.normalizer.normalize(scores, _rows(stored))[0]
+    found = problem.normalizer.normalize(scores, _rows(stored, operators))[0]
     return _in_input_order(found, stored)
 
 
 def aggregated(problem: Problem, weights: Tensor, operators: Operators) -> Tensor:
     """Output `[R, H, D]` for weights `[E, H]` in the order of the rows, after the dropout."""
-    return operators.spmm(*Inputs.of(problem, stored_pairs(problem)), weights)
+    return operators.ops.spmm(*Inputs.of(problem, stored_pairs(problem)), weights)
 
 
 def _scores(problem: Problem, stored: Sparse, operators: Operators) -> Tensor:
     """Scores `[E, H]` in the order of the rows."""
     if isinstance(problem.form, Given):
         return given_scores(problem, stored)
-    return operators.sddmm(*Inputs.of(problem, stored))
+    return operators.ops.sddmm(*Inputs.of(problem, stored))
 
 
 def _unscored(form: Given, problem: Problem) -> dict[str, Any]:
@@ -134,7 +136,27 @@ def stored_pairs(problem: Problem) -> Sparse:
     return around if isinstance(around, Sparse) else around.expand()
 
 
-def _rows(stored: Sparse) -> Rows:
+@dataclass(frozen=True, eq=False)
+class _SummedRows(Rows):
+    """Rows that are summed by an operator, in one order: the pairs are the weights of ones."""
+
+    stored: Sparse
+    operators: Operators
+
+    def sum(self, pairs: Tensor) -> Tensor:
+        """Sum over each row: `[E, H]` to `[R, H]`; 0 for an empty row."""
+        if pairs.dim() != 2 or not pairs.is_floating_point():
+            return super().sum(pairs)
+        targets, sources = self.stored.num_targets, self.stored.num_sources
+        form = Multiplicative(*(pairs.new_empty(n, pairs.shape[1], 0) for n in (targets, sources)))
+        ones = pairs.new_ones(sources, pairs.shape[1], 1)
+        problem = Problem(form, ones, self.stored, Softmax())
+        return self.operators.ops.spmm(*Inputs.of(problem, self.stored), pairs)[:, :, 0]
+
+
+def _rows(stored: Sparse, operators: Operators) -> Rows:
+    if operators.sums_rows:
+        return _SummedRows(stored.rows(), stored.rowptr, stored, operators)
     return Rows(stored.rows(), stored.rowptr)
 
 

@@ -10,7 +10,7 @@ import gattn
 from gattn import forms, nn
 from gattn.normalizers import Entmax15, Hard, Sigmoid, Softmax, Sparsemax, TopK
 from gattn.ops import blocks
-from gattn.ops import cpu as backend
+from gattn.ops import operators as backend
 from gattn.ops.cpu import streamed
 from gattn.ops.inputs import Inputs
 from gattn.ops.problem import Problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from gattn._numba.compile import missing
@@ -13,12 +12,7 @@ from gattn.ops.problem import Problem
 
 _MISSING = missing()
 
-_OPERATORS = Operators(
-    torch.ops.gattn.attend.default,
-    torch.ops.gattn.attend_streamed.default,
-    torch.ops.gattn.sddmm.default,
-    torch.ops.gattn.spmm.default,
-)
+_OPERATORS = Operators("gattn")
 
 
 def reasons(problem: Problem) -> list[str]:

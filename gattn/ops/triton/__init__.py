@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 
-import torch
 from torch import Tensor
 
 from gattn.ops import library as library  # registers the operators
@@ -24,13 +23,7 @@ ONLY_NAMED = INTERPRETED
 MOST_CHANNELS = 8192
 """Of a head: what a tile has room for."""
 
-_OPERATORS = Operators(
-    torch.ops.gattn_triton.attend.default,
-    torch.ops.gattn_triton.attend_streamed.default,
-    torch.ops.gattn_triton.sddmm.default,
-    torch.ops.gattn_triton.spmm.default,
-    keeps=True,
-)
+_OPERATORS = Operators("gattn_triton", keeps=True, sums_rows=True)
 
 
 def reasons(problem: Problem) -> list[str]:

@@ -136,6 +136,12 @@ class Arguments:
             return elementary.PRODUCT.value
         return elementary.TANH.value if self.inputs.is_tanh else elementary.LEAKY.value
 
+    @property
+    def weight_is_nodewise(self) -> bool:
+        """Both passes have a half of the gradient of the form's weight: see `backward_rows`."""
+        leaky = self.form == elementary.LEAKY.value
+        return leaky and self.inputs.pair_weight is None
+
     def dropped(self) -> dict[str, Any]:
         """What the dropout needs; a seed of `None` without one."""
         chance = self.inputs.dropout

@@ -188,9 +188,8 @@ class Backward:
         }
         scored = args.scored() if self.with_score else args.unscored()
         half = None
-        if "weight" in self.grads and args.form == elementary.LEAKY.value:
-            if args.inputs.pair_weight is None:
-                half = args.empty(cut.programs, heads, args.channels)
+        if "weight" in self.grads and args.weight_is_nodewise:
+            half = args.empty(cut.programs, heads, args.channels)
         launch(
             backward_sources,
             cut.programs,

@@ -77,8 +77,8 @@ def backward_rows(
     a = None
     if weight is not None:
         a = one(weight, 0, head, channel, H, C, REAL)
-    # act(x) = x act'(x) for a leaky ReLU, so the gradient of its weight, a sum over the pairs, falls
-    # into two sums over the nodes, of which the source pass has the other.
+    # act(x) = x act'(x) for a leaky ReLU, so the gradient of its weight, a sum over the pairs,
+    # falls into two sums over the nodes, of which the source pass has the other.
     NODEWISE: tl.constexpr = FORM == LEAKY and pair_weight is None
     weight_sums = tl.zeros((BE, BH, BC), REAL)
     weight_rows = tl.zeros((BH, BC), REAL)

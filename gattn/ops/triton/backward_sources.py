@@ -13,11 +13,11 @@ from gattn.ops.triton.scores import gathered, met, one, pairs_of_heads, place_of
 @triton.jit(do_not_specialize=RUNTIME)
 def backward_sources(
     rowptr, t_col, t_perm, perm, left, right, weight, features, pair_weight, upstream, handed,
-    grad_value, grad_right, grad_source_bias, grad_weight, partial_value, partial_right, partial_source_bias,
-    num_rows, num_pairs, cut, slots, run, groups, scale, slope, H: tl.constexpr, C: tl.constexpr,
-    D: tl.constexpr, F: tl.constexpr, FORM: tl.constexpr, SCORED: tl.constexpr,
-    SHARED: tl.constexpr, AGAIN: tl.constexpr, REAL: tl.constexpr, BE: tl.constexpr,
-    BH: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
+    grad_value, grad_right, grad_source_bias, grad_weight, partial_value, partial_right,
+    partial_source_bias, num_rows, num_pairs, cut, slots, run, groups, scale, slope,
+    H: tl.constexpr, C: tl.constexpr, D: tl.constexpr, F: tl.constexpr, FORM: tl.constexpr,
+    SCORED: tl.constexpr, SHARED: tl.constexpr, AGAIN: tl.constexpr, REAL: tl.constexpr,
+    BE: tl.constexpr, BH: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Gradients of some sources.
 

@@ -49,7 +49,7 @@ def row_of(rowptr, num_rows, pair):
 
 @triton.jit
 def piece_of(rowptr, num_rows, num_pairs, cut, slot):
-    """Row, first pair and last + 1 of the piece of a long row that belongs to a slot.
+    """The long row whose piece belongs to a slot, and 1 if there is one, else 0.
 
     The pairs are cut into chunks of `cut`. A row with more pairs than that is *long*. A chunk meets
     at the most two long rows: one that it begins within (or with), whose piece has the even slot,
@@ -63,8 +63,7 @@ def piece_of(rowptr, num_rows, num_pairs, cut, slot):
     lo = tl.load(rowptr + row)
     hi = tl.load(rowptr + row + 1)
     there = (hi - lo > cut) & ((lo > begin) | (slot % 2 == 0))
-    lo = tl.maximum(lo, begin)
-    return row, lo, tl.where(there, tl.minimum(hi, end), lo), there
+    return row, tl.where(there, 1, 0).to(tl.int64)
 
 
 @triton.jit

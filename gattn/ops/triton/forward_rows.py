@@ -59,8 +59,7 @@ def rows_of_program(
     count = tl.minimum(run, num_rows - row)
     slot = program * 0 - 1
     if program < slots:
-        row, lo, hi, there = piece_of(rowptr, num_rows, num_pairs, cut, program)
-        count = tl.where(there, 1, 0).to(tl.int64)
+        row, count = piece_of(rowptr, num_rows, num_pairs, cut, program)
         slot = program
     return row, count, slot
 

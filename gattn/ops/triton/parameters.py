@@ -1,4 +1,4 @@
-"""Gradients that are sums over all pairs, or belong to their features, from what was handed over."""
+"""Gradients that are sums over all pairs or belong to their features, from the hand-over."""
 
 from __future__ import annotations
 

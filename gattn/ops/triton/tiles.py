@@ -68,8 +68,8 @@ def tile(heads: int, key: int, value: int, features: int, mean: float) -> Tile:
         features: F.
         mean: pairs of a row, on average.
     """
-    sizes = [power(size) for size in (key, value, features)]
-    wide = max(sizes)
+    key, value, features = power(key), power(value), power(features)
+    wide = max(key, value, features)
     together = power(heads)
     while together > 1 and together * wide > _TILE // 2:
         together //= 2
@@ -77,7 +77,7 @@ def tile(heads: int, key: int, value: int, features: int, mean: float) -> Tile:
     while pairs > 1 and pairs * together * wide > _TILE:
         pairs //= 2
     warps = min(max(pairs * together * wide // (32 * _OF_THREAD), 1), 8)
-    return Tile(pairs, together, *sizes, warps)
+    return Tile(pairs, together, key, value, features, warps)
 
 
 def power(size: int) -> int:

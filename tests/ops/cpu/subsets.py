@@ -16,8 +16,8 @@ def keep_cases(patch: pytest.MonkeyPatch, keep: Callable[[str, str, str], bool])
     """Leave out the cases whose form, normaliser and graph are not to be kept; returns the rest."""
     every = testing.cases
 
-    def cases(scale=1.0):
-        return (case for case in every(scale) if keep(*case.name.rsplit(", ", 2)))
+    def cases(*args):
+        return (case for case in every(*args) if keep(*case.name.rsplit(", ", 2)))
 
     patch.setattr(testing, "cases", cases)
     return sum(1 for _ in cases())

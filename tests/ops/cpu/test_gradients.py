@@ -17,7 +17,7 @@ from tests.ops.cpu.test_segments import NODES, hub_edges
 @pytest.fixture
 def hub(monkeypatch):
     graph = gattn.from_edge_index(hub_edges(), NODES)
-    monkeypatch.setattr(testing, "graphs", lambda: {"hub": graph})
+    monkeypatch.setattr(testing, "graphs", lambda *hub: {"hub": graph})
     return graph
 
 

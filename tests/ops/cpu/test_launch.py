@@ -54,7 +54,7 @@ def test_memory_that_was_not_cleared_reaches_no_result_of_halves_and_blocks(
     poisoned, many_blocks, monkeypatch
 ):
     graphs = testing.graphs() | {"hub": gattn.from_edge_index(hub_edges(), NODES)}
-    monkeypatch.setattr(testing, "graphs", lambda: graphs)
+    monkeypatch.setattr(testing, "graphs", lambda *hub: graphs)
     names = ("Softmax()", "Sparsemax()", "TopK(k=2)")
     kept = keep_cases(
         monkeypatch,
@@ -126,7 +126,7 @@ KINDS = [
 @pytest.mark.parametrize(("form", "normalizer"), KINDS)
 def test_every_number_of_threads_gives_the_same_bits(form, normalizer, threads, monkeypatch):
     graphs = {"hubs": gattn.from_edge_index(hub_edges(), NODES)}
-    monkeypatch.setattr(testing, "graphs", lambda: graphs)
+    monkeypatch.setattr(testing, "graphs", lambda *hub: graphs)
     (case,) = [c for c in testing.cases() if c.name == f"{form}, {normalizer}, hubs"]
     same_bits(threads, lambda: case.run(cpu, torch.float64))
 

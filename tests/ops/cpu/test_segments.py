@@ -47,7 +47,7 @@ def hubs():
 def long_rows(monkeypatch):
     graphs = hubs()
     assert any(longest(graph) > 2 * PIECE for graph in graphs.values())
-    monkeypatch.setattr(testing, "graphs", lambda: graphs)
+    monkeypatch.setattr(testing, "graphs", lambda *hub: graphs)
     return keep_cases(monkeypatch, worthwhile)
 
 
@@ -88,7 +88,7 @@ def test_a_masked_hub_agrees_with_the_reference(masked, monkeypatch):
     bias = leaves["pair_bias"].clone()
     bias[graph.perm[hidden]] = float("-inf")
 
-    def cases(scale):
+    def cases(*args):
         for normalizer in testing._NORMALIZERS:
             yield testing.Case(
                 f"{masked} masked, {normalizer}",
