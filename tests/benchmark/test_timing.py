@@ -31,7 +31,6 @@ def test_short_steps_are_repeated_and_the_mean_counts(monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("default")
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_device_is_timed_by_its_own_clock():
     numbers, device = torch.ones(1 << 26, device="cuda"), torch.device("cuda")
     once, often = (timing.seconds(numbers.clone, repeats, device) for repeats in (5, 50))

@@ -14,6 +14,12 @@ from gattn.benchmark.table import duration, size
 HEAD = ("problem", "layer", "pass", "provider", "time", "by pyg", "by compiled", "by anemoi")
 MORE = ("of floor", "memory", "note")
 
+LEGEND = (
+    "time: median of the rounds (95 % of them); by pyg, by compiled, by anemoi: their time by this "
+    "one, above 1 is faster; of floor: the time of the bytes that have to move, at the bandwidth "
+    "of a copy, by this one; memory: the most that was allocated above what was there before."
+)
+
 _LINE = ("problem", "layer", "pass", "provider", "quick", "device")
 _STEPS = ("gate", "tests", "warm", "end", "case")
 
@@ -45,7 +51,7 @@ def table(rows: Iterable[Row]) -> str:
         "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in cells
     )
     steps = [_step(row) for row in latest(rows) if row["measure"] in _STEPS]
-    return "\n".join([text, "", *steps])
+    return "\n".join([text, "", LEGEND, "", *steps])
 
 
 def _cells(line: dict[str, Row]) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ def test_without_cuda_it_is_the_pass_itself(passed):
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("default")
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_replay_sees_new_numbers():
     model = model_on("cuda")
     replay = captured(model, "forward+backward", torch.device("cuda"))

@@ -42,7 +42,6 @@ def test_a_backend_that_cannot_is_seen(session, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("default")
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_what_the_device_is():
     found = machine(torch.device("cuda"))
     assert found["gpu"] == torch.cuda.get_device_name()

@@ -80,7 +80,6 @@ def test_molecules_are_apart_and_connected():
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("default")
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_device_makes_them_too(name):
     graph, (_, nodes, edges) = made(name, device="cuda"), MAKERS[name]

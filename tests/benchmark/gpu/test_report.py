@@ -4,7 +4,7 @@ import pytest
 
 from gattn.benchmark import rows as rows_of
 from gattn.benchmark.gpu.figure import figure
-from gattn.benchmark.gpu.report import aims, faster, lines, table
+from gattn.benchmark.gpu.report import LEGEND, aims, faster, lines, table
 
 
 def row(problem, layer, provider, measure="time", passed="forward+backward", **more):
@@ -49,6 +49,7 @@ def test_the_table(rows):
     assert "| 100 µs (90 µs to 110 µs) |  |  |  | 70% |  |  |" in text
     assert "| - |  |  |  |  |  | failed: out of \\| memory |" in text
     assert "other bits in a second run" in text
+    assert body[-4] == LEGEND
     assert body[-2:] == [
         "- gate: ok, copies 4200 GB/s",
         "- hub gat-4x32: skipped, no time: 3 s were left",
