@@ -30,6 +30,7 @@ class Layer:
         channels: C, of each head.
         in_channels: features of a node.
         hop_bias: whether `attend` adds a learnt number for each hop to the scores.
+        precision: name of a dtype of torch, that of features and weights.
     """
 
     kind: str
@@ -37,11 +38,18 @@ class Layer:
     channels: int
     in_channels: int = 64
     hop_bias: bool = False
+    precision: str = "float32"
 
     @property
     def name(self) -> str:
-        """The name in rows and on the command line, such as `GATConv-4x64`."""
-        return f"{self.kind}-{self.heads}x{self.channels}"
+        """The name in rows and on the command line, such as `GATConv-4x64`; with other dtypes."""
+        usual = self.precision == "float32"
+        return f"{self.kind}-{self.heads}x{self.channels}{'' if usual else f'-{self.precision}'}"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of features and weights."""
+        return getattr(torch, self.precision)
 
 
 @dataclass(frozen=True)
@@ -128,10 +136,23 @@ def make_inputs(
         return _attend_inputs(layer, _around(problem, graph).to(device), seed)
     if isinstance(graph, gattn.Span):
         raise TypeError(f"graph: found {graph!r}, expected a Graph, which {layer.kind} runs on")
+    return layer_inputs(layer, graph, seed, device)
+
+
+def layer_inputs(layer: Layer, graph: Graph, seed: int, device: str = "cpu") -> Inputs:
+    """Return the inputs of one of PyG's layers, the same for the same seed on every device.
+
+    Args:
+        layer: what is run; not `attend`.
+        graph: that it is run on.
+        seed: of features and weights.
+        device: where they go.
+    """
     x = torch.randn(graph.num_nodes, layer.in_channels, generator=_generator(seed))
-    state = {name: weight.to(device) for name, weight in _pyg_state(layer, seed).items()}
+    state = _pyg_state(layer, seed)
+    state = {name: weight.to(device, layer.dtype) for name, weight in state.items()}
     edges = graph.edge_index.to(device)
-    return Inputs(layer, edges, graph.num_nodes, {"x": x.to(device)}, state)
+    return Inputs(layer, edges, graph.num_nodes, {"x": x.to(device, layer.dtype)}, state)
 
 
 def _around(problem: Problem, graph: Graph | gattn.Span) -> Neighborhood:
@@ -148,7 +169,7 @@ def _attend_inputs(layer: Layer, around: Neighborhood, seed: int) -> Inputs:
     if layer.hop_bias:
         shapes["hop_bias"] = ((around.num_hops or 0) + 1, layer.heads)
     tensors = {
-        name: torch.randn(shape, generator=generator).to(around.device)
+        name: torch.randn(shape, generator=generator).to(around.device, layer.dtype)
         for name, shape in shapes.items()
     }
     return Inputs(layer, around, num_nodes, tensors, {})

@@ -73,8 +73,9 @@ def _loaded(layers: Any, inputs: Inputs) -> nn.Module:
     """The layer of a package with PyG's interface, with PyG's weights."""
     layer = inputs.layer
     conv = getattr(layers, layer.kind)(layer.in_channels, layer.channels, heads=layer.heads)
+    conv = conv.to(inputs.device, layer.dtype)
     conv.load_state_dict(inputs.state)
-    return conv.to(inputs.device)
+    return conv
 
 
 def _pyg_reasons(layer: Layer, device: torch.device) -> list[str]:
@@ -139,8 +140,9 @@ def _dgl(inputs: Inputs) -> Model:
     dgl.utils.set_num_threads(torch.get_num_threads())
     layer, names = inputs.layer, _DGL_NAMES[inputs.layer.kind]
     conv = getattr(layers, layer.kind)(layer.in_channels, layer.channels, layer.heads)
+    conv = conv.to(inputs.device, layer.dtype)
     conv.load_state_dict({theirs: inputs.state[ours] for ours, theirs in names.items()})
-    conv, x = conv.to(inputs.device), _leaf(inputs.tensors["x"])
+    x = _leaf(inputs.tensors["x"])
     assert isinstance(inputs.structure, Tensor)  # there is no layer for a neighbourhood
     graph = dgl.graph(tuple(inputs.structure), num_nodes=inputs.num_nodes)
     graph = dgl.add_self_loop(dgl.remove_self_loop(graph))

@@ -165,7 +165,7 @@ class Inputs(NamedTuple):
             shells=tuple(shells),
             complete=complete,
             groups=self.groups,
-            device=self.rowptr.device,
+            device=self.left.device,
             starts=starts,
         )
 

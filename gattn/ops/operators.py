@@ -148,9 +148,9 @@ class _SummedRows(Rows):
         if pairs.dim() != 2 or not pairs.is_floating_point():
             return super().sum(pairs)
         targets, sources = self.stored.num_targets, self.stored.num_sources
-        form = Multiplicative(*(pairs.new_empty(n, pairs.shape[1], 0) for n in (targets, sources)))
+        left, right = (pairs.new_empty(count, pairs.shape[1], 0) for count in (targets, sources))
         ones = pairs.new_ones(sources, pairs.shape[1], 1)
-        problem = Problem(form, ones, self.stored, Softmax())
+        problem = Problem(Multiplicative(left, right), ones, self.stored, Softmax())
         return self.operators.ops.spmm(*Inputs.of(problem, self.stored), pairs)[:, :, 0]
 
 

@@ -8,7 +8,7 @@ import torch
 from gattn import Sparse
 from gattn.benchmark import PROBLEMS, PROVIDERS
 from gattn.benchmark.passes import PASSES
-from gattn.benchmark.problems import make_inputs
+from gattn.benchmark.problems import Layer, make_inputs
 from gattn.benchmark.providers import provider
 
 
@@ -123,3 +123,15 @@ def test_a_layer_of_pyg_takes_no_span():
 
 def test_the_names_of_providers_are_their_keys():
     assert {name: found.name for name, found in PROVIDERS.items()} == {n: n for n in PROVIDERS}
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("GATConv", "x"), ("attend", "query")])
+def test_a_layer_has_a_dtype(kind, expected):
+    problem = PROBLEMS["cora"]
+    layer = Layer(kind, 2, 4, precision="bfloat16")
+    inputs = make_inputs(problem, layer, problem.quick(0), 0)
+    assert layer.name == f"{kind}-2x4-bfloat16"
+    assert inputs.tensors[expected].dtype == torch.bfloat16
+    model = provider("gattn").build(inputs)
+    assert {leaf.dtype for leaf in model.leaves.values()} == {torch.bfloat16}
+    assert PASSES["forward"](model).dtype == torch.bfloat16

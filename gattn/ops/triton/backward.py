@@ -30,7 +30,8 @@ class Backward:
         needs: which gradients of `DIFFERENTIABLE` are wanted.
         with_score: the scores have a part in it.
         with_value: the values have a part in it.
-        earlier: gradients of the sources from other rows, which these are added to in place.
+        earlier: gradients of the sources from other rows, which these are added to in place; `None`
+            where these rows are all.
     """
 
     args: Arguments
@@ -261,10 +262,10 @@ class Backward:
 
     def _finished(self, name: str, needed: bool) -> Tensor:
         grad, tensor = self.grads.get(name), getattr(self.args.inputs, name)
-        if grad is None and needed and tensor is not None:
-            return torch.zeros_like(tensor)
-        if grad is None:
+        if tensor is None or (self.earlier is not None and name in _OF_SOURCES):
             return self.args.inputs.left.new_empty(0)
+        if grad is None:
+            return torch.zeros_like(tensor) if needed else self.args.inputs.left.new_empty(0)
         groups = self.args.inputs.groups
         if name in ("left", "target_bias") and len(grad) != len(tensor):
             grad = grad.unflatten(0, (-1, groups)).sum(1)

@@ -73,7 +73,7 @@ def backward_rows(
     channel, wide, feature = tl.arange(0, BC), tl.arange(0, BD), tl.arange(0, BF)
     lane = tl.arange(0, BE)
     factor, bend, made_up = number(scale, REAL), number(slope, REAL), number(keep, REAL)
-    WIDE: tl.constexpr = D + F if pulled is not None else D
+    WIDE: tl.constexpr = D + (F if pulled is not None else 0)
     in_head, in_key = head < H, (head < H)[:, None] & (channel < C)[None, :]
     in_feature = (head < H)[:, None] & (feature < F)[None, :]
     a = None

@@ -141,10 +141,13 @@ def selection(inputs: Inputs) -> Tensor:
 
 
 def ranks(inputs: Inputs) -> Tensor | None:
-    """Place of each pair among those of the same row and source; `None` without a dropout."""
-    if not inputs.dropout:
-        return None
+    """Place of each pair among those of the same row and source; `None` where nobody asks.
+
+    That is without a dropout, and without a transpose: pairs that are searched for come once.
+    """
     size = inputs.col.numel()
+    if not inputs.dropout or inputs.t_col.numel() < size:
+        return None
     found = inputs.rowptr.new_empty(size, dtype=torch.int32)
     launch(
         pairs.write_ranks,
@@ -201,7 +204,7 @@ def attend_backward(
 ) -> list[Tensor]:
     """The gradients of `DIFFERENTIABLE` that are needed; the others of no size."""
     saved = peak, total, selected, exact
-    return gradients(inputs, *saved, grad_out, grad_statistic, needs, {})[0]
+    return gradients(inputs, *saved, grad_out, grad_statistic, needs, None)[0]
 
 
 def gradients(
@@ -213,12 +216,13 @@ def gradients(
     grad_out: Tensor,
     grad_statistic: Tensor | None,
     needs: list[bool],
-    earlier: dict[str, Tensor],
+    earlier: dict[str, Tensor] | None,
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The same, and the gradients of the sources in the compute dtype, with those of earlier rows.
+    """The same, and the gradients of the sources apart, before they are rounded.
 
     Args: as `attend_backward`, and
-        earlier: what this returned second for the rows before, to be added to in place.
+        earlier: what this returned second for the rows before, to be added to in place, and of no
+            size in the list; `None` where these rows are all.
     """
     args = Arguments.of(inputs, selected, ranks(inputs))
     backward = Backward(args, needs, earlier=earlier)

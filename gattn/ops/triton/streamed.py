@@ -46,8 +46,7 @@ def attend(
         *found, _, precise = launch.attend(block, keep)
         return [*found, precise] if wanted else found
 
-    # The ranks of a dropout are read from the transpose.
-    search = found(around, left.device, transposed=inputs.dropout > 0)
+    search = found(around, left.device, transposed=False)
     block_loop.forward(inputs, search, of_block, [out, *mass, exact][: 5 if wanted else 4])
     return out, *mass, exact  # type: ignore[return-value]
 
