@@ -16,6 +16,7 @@ from gattn.benchmark.gpu_static import (
     Case,
     _graph,
     markdown,
+    replaced,
     row_of,
     summary,
 )

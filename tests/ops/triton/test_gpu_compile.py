@@ -179,12 +179,27 @@ def test_triton_compiles_nothing_for_another_graph(compilations):
     assert compilations == []
 
 
-def test_the_same_kernels_are_asked_for_by_another_graph():
-    """The same without a GPU: what would be compiled is written down instead."""
+def without_the_interpreter(*arguments):
+    """What a module prints that compiles instead of interpreting, as JSON."""
     env = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.ops.triton.asked"]
+    command = [sys.executable, "-W", "ignore", "-m", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 0, done.stderr
-    first, later = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_the_same_kernels_are_asked_for_by_another_graph():
+    """The same without a GPU: what would be compiled is written down instead."""
+    first, later = without_the_interpreter("tests.ops.triton.asked")
     assert len(first) > 20
     assert later == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dtype", "least"), [("float32", 100), ("float64", 20), ("bfloat16", 20), ("float16", 20)]
+)
+def test_what_is_interpreted_can_be_compiled(dtype, least):
+    count, failed = without_the_interpreter("tests.ops.triton.variants", dtype)
+    assert failed == {}
+    assert count >= least
