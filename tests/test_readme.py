@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from gattn import cli
+from gattn.ops import triton
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,6 +48,7 @@ def test_python_blocks_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(triton, "INTERPRETED", False)  # as it is for those who read the page
     # As a file, not a string: dataclasses and error messages look the module up.
     program = tmp_path / f"{page.stem}_page.py"
     program.write_text(_program(page))

@@ -109,13 +109,13 @@ def backward_rows(
                 top = of_heads(peak, row, head, H, REAL)
                 mass = of_heads(total, row, head, H, REAL)
                 mass = tl.where(mass == 0.0, 1.0, mass)
-                at = (row * H + head) * WIDE
+                begin = (row * H + head) * WIDE
                 there = in_head[:, None] & (wide < D)[None, :]
-                y = tl.load(exact + at[:, None] + wide[None, :], there, 0)
+                y = tl.load(exact + begin[:, None] + wide[None, :], there, 0)
                 centre = tl.sum(u * y.to(REAL), axis=1)
                 if pulled is not None:
                     there = in_head[:, None] & (feature < F)[None, :]
-                    y = tl.load(exact + at[:, None] + D + feature[None, :], there, 0)
+                    y = tl.load(exact + begin[:, None] + D + feature[None, :], there, 0)
                     centre += tl.sum(pull_of_features * y.to(REAL), axis=1)
                 if tilt is not None:
                     centre -= of_heads(tilt, row, head, H, REAL)
