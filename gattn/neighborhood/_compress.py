@@ -42,7 +42,7 @@ def compressed_rows(
     if loops is not None:
         kept, nodes = source != target, torch.arange(loops, device=source.device)
         source, target = torch.cat([source[kept], nodes]), torch.cat([target[kept], nodes])
-    ordered, perm = torch.sort(target, stable=True)
+    ordered, perm = torch.sort(target.int(), stable=True)  # half the bytes of int64
     col = source[perm]
     rowptr = pointers(torch.bincount(target, minlength=sizes[1]))
     if not per_pair:

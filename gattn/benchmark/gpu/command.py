@@ -120,7 +120,8 @@ def _gate(session: Session) -> float | None:
     code = worker.run_gate(session, min(_GATE_LIMIT, session.left), _say)
     found = [row for row in read_rows(session.path)[before:] if row.get("measure") == "gate"]
     if not found:
-        _say(f"the gate failed: its process ended with {code} (None: it took too long); the log:")
+        why = f"took longer than {_GATE_LIMIT} s" if code is None else f"ended with {code}"
+        _say(f"the gate failed: its process {why}; the log:")
         _say((Path(session.out) / worker.LOG).read_text()[-2000:])
         return None
     if found[-1]["status"] != "ok":
