@@ -35,6 +35,17 @@ def one(table, index, head, channel, H: tl.constexpr, C: tl.constexpr, REAL: tl.
 
 
 @triton.jit
+def columns_of(
+    table, index, head, first, channel, H: tl.constexpr, C: tl.constexpr, WIDE: tl.constexpr,
+    REAL: tl.constexpr,
+):  # fmt: skip
+    """C columns of one row of a table `[.., H, WIDE]`, from the given one on, `[BH, BC]`."""
+    place = (index * H + head)[:, None] * WIDE + first + channel[None, :]
+    there = (head < H)[:, None] & (channel < C)[None, :]
+    return tl.load(table + place, there, 0).to(REAL)
+
+
+@triton.jit
 def of_heads(table, index, head, H: tl.constexpr, REAL: tl.constexpr):
     """One row of a table `[.., H]`, `[BH]`."""
     return tl.load(table + index * H + head, head < H, 0).to(REAL)
@@ -76,10 +87,16 @@ def met(
 
 
 @triton.jit
+def features_of(features, place, valid, feature, F: tl.constexpr, REAL: tl.constexpr):
+    """The features of pairs, `[BE, BF]`."""
+    there = valid[:, None] & (feature < F)[None, :]
+    return tl.load(features + place[:, None] * F + feature[None, :], there, 0).to(REAL)
+
+
+@triton.jit
 def mixed(features, place, valid, factor, feature, F: tl.constexpr, REAL: tl.constexpr):
     """`sum_f features[e, f] factor[h, f]`, `[BE, BH]`."""
-    there = valid[:, None] & (feature < F)[None, :]
-    tile = tl.load(features + place[:, None] * F + feature[None, :], there, 0).to(REAL)
+    tile = features_of(features, place, valid, feature, F, REAL)
     return tl.sum(tile[:, None, :] * factor[None], axis=2)
 
 
