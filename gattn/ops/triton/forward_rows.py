@@ -42,7 +42,6 @@ RUNTIME = [
     "slots",
     "run",
     "last_hop",
-    "groups",
     "first_row",
     "scale",
     "slope",

@@ -20,10 +20,19 @@ def place_of(e, valid, perm):
 def gathered(
     table, index, valid, head, channel, H: tl.constexpr, C: tl.constexpr, REAL: tl.constexpr
 ):
-    """Rows of a table `[.., H, C]`, `[BE, BH, BC]`; 0 where there is nothing."""
-    place = index[:, None, None] * (H * C) + head[None, :, None] * C + channel[None, None, :]
-    there = valid[:, None, None] & (head < H)[None, :, None] & (channel < C)[None, None, :]
-    return tl.load(table + place, there, 0).to(REAL)
+    """Rows of a table `[.., H, C]`, `[BE, BH, BC]`; 0 where there is nothing.
+
+    They are loaded as `[BH, BE, BC]`, since triton deals out what is loaded to neighbouring threads
+    by the last dimension, then by the first: so threads divide heads, each has pairs of its own to
+    sum, and no sum over pairs has to be taken across threads as long as the heads suffice.
+    """
+    if C == 1:
+        tile = pairs_of_heads(table, index, valid, head, H, REAL)[:, :, None]
+    else:
+        place = index[None, :, None] * (H * C) + head[:, None, None] * C + channel[None, None, :]
+        there = valid[None, :, None] & (head < H)[:, None, None] & (channel < C)[None, None, :]
+        tile = tl.permute(tl.load(table + place, there, 0), 1, 0, 2).to(REAL)
+    return tile
 
 
 @triton.jit
