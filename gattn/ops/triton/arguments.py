@@ -99,7 +99,8 @@ class Arguments:
     def tile(self, cut: Cut) -> Tile:
         """The tiles of a pass."""
         mean = cut.pairs / max(cut.rows, 1)
-        return tile(self.heads, self.channels, self.width, self.features, mean)
+        size = self.inputs.values.element_size()
+        return tile(self.heads, self.channels, self.width, self.features, mean, size)
 
     def graph(self) -> dict[str, Any]:
         """Row pointers, sources, and what else is known of the pairs."""

@@ -26,6 +26,8 @@ from gattn.ops.triton.elementary import (
 from gattn.ops.triton.forward_rows import RUNTIME, pairs_of_row, rows_of_program
 from gattn.ops.triton.scores import (
     biased,
+    columns_of,
+    features_of,
     form_scores,
     gathered,
     is_selected,
@@ -109,14 +111,11 @@ def backward_rows(
                 top = of_heads(peak, row, head, H, REAL)
                 mass = of_heads(total, row, head, H, REAL)
                 mass = tl.where(mass == 0.0, 1.0, mass)
-                begin = (row * H + head) * WIDE
-                there = in_head[:, None] & (wide < D)[None, :]
-                y = tl.load(exact + begin[:, None] + wide[None, :], there, 0)
-                centre = tl.sum(u * y.to(REAL), axis=1)
+                of_values = columns_of(exact, row, head, 0, wide, H, D, WIDE, REAL)
+                centre = tl.sum(u * of_values, axis=1)
                 if pulled is not None:
-                    there = in_head[:, None] & (feature < F)[None, :]
-                    y = tl.load(exact + begin[:, None] + D + feature[None, :], there, 0)
-                    centre += tl.sum(pull_of_features * y.to(REAL), axis=1)
+                    of_features = columns_of(exact, row, head, D, feature, H, F, WIDE, REAL)
+                    centre += tl.sum(pull_of_features * of_features, axis=1)
                 if tilt is not None:
                     centre -= of_heads(tilt, row, head, H, REAL)
         for first in range(lo, hi, BE):
@@ -169,9 +168,8 @@ def backward_rows(
                 if grad_given is not None:
                     tl.store(grad_given + e[:, None] * H + head[None, :], pull, in_pair)
                 if summed is not None:
-                    there = valid[:, None] & (feature < F)[None, :]
-                    y = tl.load(features + place[:, None] * F + feature[None, :], there, 0)
-                    feature_sums += taken[:, :, None] * y.to(REAL)[:, None, :]
+                    y = features_of(features, place, valid, feature, F, REAL)
+                    feature_sums += taken[:, :, None] * y[:, None, :]
                 if WEIGHTS == SIGMOID:
                     ds = w * (1.0 - w) * pull
                 elif WEIGHTS != GIVEN:
@@ -187,9 +185,8 @@ def backward_rows(
                     if grad_weight is not None and not NODEWISE:
                         weight_sums += ds[:, :, None] * activated(x, bend, FORM)
                 if grad_projected is not None:
-                    there = valid[:, None] & (feature < F)[None, :]
-                    z = tl.load(features + place[:, None] * F + feature[None, :], there, 0)
-                    projected_sums += ds[:, :, None] * z.to(REAL)[:, None, :]
+                    z = features_of(features, place, valid, feature, F, REAL)
+                    projected_sums += ds[:, :, None] * z[:, None, :]
         of_whole, of_piece = in_head & (head * 0 + part == 1), in_head & (head * 0 + part == 2)
         if SCORED:
             total_left = tl.sum(sums, axis=0)

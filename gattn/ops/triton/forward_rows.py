@@ -24,6 +24,7 @@ from gattn.ops.triton.elementary import (
 )
 from gattn.ops.triton.scores import (
     biased,
+    features_of,
     form_scores,
     gathered,
     is_selected,
@@ -41,7 +42,6 @@ RUNTIME = [
     "slots",
     "run",
     "last_hop",
-    "groups",
     "first_row",
     "scale",
     "slope",
@@ -173,8 +173,7 @@ def attend(
                 w = w * kept(first_row + row, source, again, head, seed, threshold, made_up)
             sums += w[:, :, None] * v
             if summed is not None:
-                there = valid[:, None] & (feature < F)[None, :]
-                y = tl.load(features + place[:, None] * F + feature[None, :], there, 0).to(REAL)
+                y = features_of(features, place, valid, feature, F, REAL)
                 feature_sums += w[:, :, None] * y[:, None, :]
         of_whole, of_piece = in_head & (head * 0 + part == 1), in_head & (head * 0 + part == 2)
         if WEIGHTS == SOFTMAX:

@@ -110,7 +110,7 @@ def feature_gradient(
     return out
 
 
-@triton.jit(do_not_specialize=["num_pairs", "groups", "scale"])
+@triton.jit(do_not_specialize=["num_pairs", "scale"])
 def _feature_gradient(
     row_of, perm, handed, scored, pulled, out, num_pairs, groups, scale, H: tl.constexpr,
     F: tl.constexpr, REAL: tl.constexpr, BE: tl.constexpr, BF: tl.constexpr,
@@ -178,7 +178,7 @@ def additive_gradients(args: Arguments, handed: Tensor) -> tuple[Tensor, Tensor]
     return of_features.sum(0), of_table.sum(0)
 
 
-@triton.jit(do_not_specialize=["num_pairs", "share", "groups", "slope"])
+@triton.jit(do_not_specialize=["num_pairs", "share", "slope"])
 def _additive_gradients(
     row_of, col, perm, left, right, weight, features, pair_weight, handed, of_features, of_table,
     num_pairs, share, groups, slope, H: tl.constexpr, C: tl.constexpr, F: tl.constexpr,

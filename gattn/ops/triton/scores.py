@@ -20,16 +20,36 @@ def place_of(e, valid, perm):
 def gathered(
     table, index, valid, head, channel, H: tl.constexpr, C: tl.constexpr, REAL: tl.constexpr
 ):
-    """Rows of a table `[.., H, C]`, `[BE, BH, BC]`; 0 where there is nothing."""
-    place = index[:, None, None] * (H * C) + head[None, :, None] * C + channel[None, None, :]
-    there = valid[:, None, None] & (head < H)[None, :, None] & (channel < C)[None, None, :]
-    return tl.load(table + place, there, 0).to(REAL)
+    """Rows of a table `[.., H, C]`, `[BE, BH, BC]`; 0 where there is nothing.
+
+    They are loaded as `[BH, BE, BC]`, since triton deals out what is loaded to neighbouring threads
+    by the last dimension, then by the first: so threads divide heads, each has pairs of its own to
+    sum, and no sum over pairs has to be taken across threads as long as the heads suffice.
+    """
+    if C == 1:
+        tile = pairs_of_heads(table, index, valid, head, H, REAL)[:, :, None]
+    else:
+        place = index[None, :, None] * (H * C) + head[:, None, None] * C + channel[None, None, :]
+        there = valid[None, :, None] & (head < H)[:, None, None] & (channel < C)[None, None, :]
+        tile = tl.permute(tl.load(table + place, there, 0), 1, 0, 2).to(REAL)
+    return tile
 
 
 @triton.jit
 def one(table, index, head, channel, H: tl.constexpr, C: tl.constexpr, REAL: tl.constexpr):
     """One row of a table `[.., H, C]`, `[BH, BC]`."""
     place = index * (H * C) + head[:, None] * C + channel[None, :]
+    there = (head < H)[:, None] & (channel < C)[None, :]
+    return tl.load(table + place, there, 0).to(REAL)
+
+
+@triton.jit
+def columns_of(
+    table, index, head, first, channel, H: tl.constexpr, C: tl.constexpr, WIDE: tl.constexpr,
+    REAL: tl.constexpr,
+):  # fmt: skip
+    """C columns of one row of a table `[.., H, WIDE]`, from the given one on, `[BH, BC]`."""
+    place = (index * H + head)[:, None] * WIDE + first + channel[None, :]
     there = (head < H)[:, None] & (channel < C)[None, :]
     return tl.load(table + place, there, 0).to(REAL)
 
@@ -76,10 +96,16 @@ def met(
 
 
 @triton.jit
+def features_of(features, place, valid, feature, F: tl.constexpr, REAL: tl.constexpr):
+    """The features of pairs, `[BE, BF]`."""
+    there = valid[:, None] & (feature < F)[None, :]
+    return tl.load(features + place[:, None] * F + feature[None, :], there, 0).to(REAL)
+
+
+@triton.jit
 def mixed(features, place, valid, factor, feature, F: tl.constexpr, REAL: tl.constexpr):
     """`sum_f features[e, f] factor[h, f]`, `[BE, BH]`."""
-    there = valid[:, None] & (feature < F)[None, :]
-    tile = tl.load(features + place[:, None] * F + feature[None, :], there, 0).to(REAL)
+    tile = features_of(features, place, valid, feature, F, REAL)
     return tl.sum(tile[:, None, :] * factor[None], axis=2)
 
 

@@ -20,7 +20,16 @@ TILE = 2048
 """Numbers of the largest tile of a program, unless one pair has more."""
 
 _OF_THREAD = 16
-"""Numbers of a tile that a thread holds."""
+"""Numbers of a tile that a thread holds. More hide more latency, and leave room for fewer warps: as
+compiled for an H200 (65,536 registers), with 16 of them 16 to 64 KiB of gathered float32 numbers are
+under way for each multiprocessor, where 4.8 TB/s need about 23 KiB; with 32 half as much again, for
+a tenth more instructions for each pair."""
+
+_AT_ONCE = 16
+"""Bytes that a thread loads at once. A tile has no more threads than load one pair: then each has
+several pairs of its own to sum, and none are summed across threads. (For 4 heads of 32 channels, 50
+pairs and float32, one warp with 4 pairs at a time needs a third fewer instructions for a row than
+four warps with 16, and no barrier.)"""
 
 _RUN = 1 << 15
 """Programs from which on one takes several rows."""
@@ -58,7 +67,7 @@ class Tile:
         return names | {"BF": self.features}
 
 
-def tile(heads: int, key: int, value: int, features: int, mean: float) -> Tile:
+def tile(heads: int, key: int, value: int, features: int, mean: float, size: int = 4) -> Tile:
     """The tiles for H heads of C and D channels, F features, and rows of so many pairs.
 
     Args:
@@ -67,16 +76,19 @@ def tile(heads: int, key: int, value: int, features: int, mean: float) -> Tile:
         value: D.
         features: F.
         mean: pairs of a row, on average.
+        size: bytes of a number of the tables.
     """
     key, value, features = power(key), power(value), power(features)
     wide = max(key, value, features)
     together = power(heads)
     while together > 1 and together * wide > TILE // 2:
         together //= 2
+    of_pair = together * wide
+    most = min(TILE, _OF_THREAD * max(of_pair * size // _AT_ONCE, 32))
     pairs = 4 if mean < 12 else 16
-    while pairs > 1 and pairs * together * wide > TILE:
+    while pairs > 1 and pairs * of_pair > most:
         pairs //= 2
-    warps = min(max(pairs * together * wide // (32 * _OF_THREAD), 1), 8)
+    warps = min(max(pairs * of_pair // (32 * _OF_THREAD), 1), 8)
     return Tile(pairs, together, key, value, features, warps)
 
 

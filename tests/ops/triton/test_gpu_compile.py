@@ -193,13 +193,3 @@ def test_the_same_kernels_are_asked_for_by_another_graph():
     first, later = without_the_interpreter("tests.ops.triton.asked")
     assert len(first) > 20
     assert later == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("dtype", "least"), [("float32", 100), ("float64", 20), ("bfloat16", 20), ("float16", 20)]
-)
-def test_what_is_interpreted_can_be_compiled(dtype, least):
-    count, failed = without_the_interpreter("tests.ops.triton.variants", dtype)
-    assert failed == {}
-    assert count >= least

@@ -23,8 +23,21 @@ def test_tiles_hold_what_they_must_and_not_much_more(heads, key, mean):
 
 
 def test_short_rows_have_small_tiles():
-    assert tile(4, 32, 32, 0, 7.0).pairs == 4
-    assert tile(4, 32, 32, 0, 50.0).pairs == 16
+    assert tile(1, 16, 16, 0, 7.0).pairs == 4
+    assert tile(1, 16, 16, 0, 50.0).pairs == 16
+
+
+@pytest.mark.parametrize("mean", [7.0, 50.0])
+@pytest.mark.parametrize(
+    ("heads", "channels", "size", "pairs", "warps"),
+    [(4, 32, 4, 4, 1), (4, 32, 2, 4, 1), (8, 64, 4, 4, 4), (8, 64, 2, 2, 2), (16, 64, 4, 2, 4)],
+)
+def test_the_threads_of_a_tile_are_those_that_load_one_pair(
+    heads, channels, size, pairs, warps, mean
+):
+    found = tile(heads, channels, channels, 0, mean, size)
+    assert (found.pairs, found.warps) == (pairs, warps)
+    assert found.pairs * found.heads * channels == 32 * found.warps * 16
 
 
 @pytest.mark.parametrize(
