@@ -208,5 +208,7 @@ def _dropout_factor(problem: Problem, tile: Tile) -> Tensor:
     source = tile.source.to(device)[:, None, :].expand(size).flatten()
     none = torch.zeros_like(row)  # a span has no duplicates
     kept = keep_mask(row, source, none, problem.heads, problem.dropout, problem.seed)
-    factor = kept * (0.0 if problem.dropout == 1.0 else 1.0 / (1.0 - problem.dropout))
-    return factor.unflatten(0, size).permute(0, 3, 1, 2)
+    # In the compute dtype: a bool and a number would make a float32, in float64 as well.
+    factor = 0.0 if problem.dropout == 1.0 else 1.0 / (1.0 - problem.dropout)
+    kept = kept.to(problem.compute_dtype) * factor
+    return kept.unflatten(0, size).permute(0, 3, 1, 2)

@@ -118,8 +118,9 @@ def _implementation(kernels: Kernels, place: str) -> Callable[..., Any]:
     def untraced(*args: Any) -> Any:
         # torch.compile calls an operator it has met like any Python code, and would look into it;
         # where it is not in use, it is not imported for that: it takes a second.
-        tracer = sys.modules.get("torch._dynamo")
-        return compute(*args) if tracer is None else tracer.disable(compute)(*args)
+        # (Another thread may be importing it at this moment: until that is done, nobody compiles.)
+        disable = getattr(sys.modules.get("torch._dynamo"), "disable", None)
+        return compute(*args) if disable is None else disable(compute)(*args)
 
     return untraced
 

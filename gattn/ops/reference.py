@@ -139,7 +139,9 @@ def _dropout_factor(problem: Problem, pairs: Pairs) -> Tensor:
     assert problem.seed is not None
     row, col, heads = pairs.rows.index + problem.first_row, pairs.source, problem.heads
     kept = keep_mask(row, col, _duplicate_rank(pairs), heads, problem.dropout, problem.seed)
-    return kept * (0.0 if problem.dropout == 1.0 else 1.0 / (1.0 - problem.dropout))
+    # In the compute dtype: a bool and a number would make a float32, in float64 as well.
+    factor = 0.0 if problem.dropout == 1.0 else 1.0 / (1.0 - problem.dropout)
+    return kept.to(problem.compute_dtype) * factor
 
 
 def _duplicate_rank(pairs: Pairs) -> Tensor:

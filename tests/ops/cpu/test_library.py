@@ -1,5 +1,8 @@
 """The operators as torch sees them: schemas, fakes, autograd, tracing."""
 
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 
@@ -114,3 +117,12 @@ def test_a_gradient_of_one_output_alone():
             found = gattn.attend_with_statistic(*leaf.unbind(0), graph, backend=backend)
             grads.append(torch.autograd.grad(of(*found), leaf)[0])
         torch.testing.assert_close(*grads)
+
+
+def test_another_thread_may_be_importing_the_compiler(monkeypatch):
+    around = gattn.from_edge_index(torch.tensor([[0, 1], [1, 2]]), 3)
+    x = torch.randn(3, 1, 2)
+    expected = gattn.attend(x, x, x, around, backend="cpu")
+    # What `sys.modules` holds until the import is done: a module without its names.
+    monkeypatch.setitem(sys.modules, "torch._dynamo", ModuleType("torch._dynamo"))
+    assert torch.equal(gattn.attend(x, x, x, around, backend="cpu"), expected)
