@@ -98,14 +98,15 @@ _FUNCTIONS = {
 }
 
 
-def keeps_output(inputs: Inputs) -> bool:
-    """Whether the output of kernels that keep it is what their backward wants, to the last bit.
+def keeps_exact(inputs: Inputs) -> bool:
+    """Whether the output will not do for kernels that keep it for their backward.
 
-    With features in the value it is not: where one pair has all the weight, what the output says of
-    it and what the pair does must cancel, and would not if their parts were added in other orders.
+    It is rounded, or not that of a softmax, or features have a part in it: where one pair has all
+    the weight, what the output says of it and what the pair does must cancel, and would not if
+    their parts were added in other orders. (A sigmoid needs nothing of the kind.)
     """
-    same = inputs.values.dtype == inputs.compute_dtype
-    return same and inputs.normalizer != "hard" and inputs.pair_value is None
+    same = inputs.values.dtype == inputs.compute_dtype and inputs.normalizer != "hard"
+    return inputs.normalizer != "sigmoid" and not (same and inputs.pair_value is None)
 
 
 def _implementation(kernels: Kernels, place: str) -> Callable[..., Any]:
@@ -155,7 +156,7 @@ def _exact_shape(kernels: Kernels, inputs: Inputs, out: Tensor, keep: bool) -> t
     rows, heads, width = out.shape
     if inputs.pair_value is not None:
         width = width + inputs.pair_value.shape[0]
-    wanted = keep and not keeps_output(inputs)
+    wanted = keep and keeps_exact(inputs)
     size = (rows, heads, width) if wanted else (0, 0, 0)
     return (out.new_empty(size, dtype=inputs.compute_dtype),)
 
@@ -206,9 +207,10 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 
 def _keep_exact(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    """As `_keep`, and the output in the place of `exact` where that is the same."""
-    exact = output[0] if keeps_output(Inputs(*inputs[:_COUNT])) else output[-1]
-    _save(ctx, inputs, (*output[2:-1], exact))
+    """As `_keep`, and the output in the place of `exact` where that will do."""
+    made = Inputs(*inputs[:_COUNT])
+    apart = keeps_exact(made) or made.normalizer == "sigmoid"
+    _save(ctx, inputs, (*output[2:-1], output[-1] if apart else output[0]))
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], saved: tuple[Tensor, ...]) -> None:

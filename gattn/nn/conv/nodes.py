@@ -63,6 +63,8 @@ def merged(conv: Any, out: Tensor, *terms: Tensor | None) -> Tensor:
     """
     kept = conv.concat and (out.device.type != "cpu" or conv.backend == "triton")
     out = out if conv.concat else out.mean(dim=1)
+    if kept and all(term is None for term in terms) and out.requires_grad:
+        out = out.clone()  # whatever follows may work in place, as it may on PyG's
     for term in terms:
         if term is not None:
             term = term.unflatten(-1, out.shape[1:]) if conv.concat else term

@@ -118,7 +118,7 @@ def _pairs(inputs: Inputs, dtype: torch.dtype) -> tuple[Any, ...]:
 
 def _options(inputs: Inputs, real: Any) -> tuple[Any, ...]:
     keep = 0.0 if inputs.dropout == 1.0 else 1.0 / (1.0 - inputs.dropout)
-    key = 0 if inputs.seed is None else int(inputs.seed)
+    key = 0 if inputs.seed is None else int(inputs.seed) & (1 << 64) - 1
     counter = np.uint64(key), np.uint64(inputs.first_row)
     dropout = np.uint64(threshold(inputs.dropout)), real(keep), *counter
     slope = None if inputs.is_tanh else real(inputs.slope)

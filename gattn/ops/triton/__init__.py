@@ -14,11 +14,14 @@ from gattn.ops.problem import Problem
 
 _MISSING = importlib.util.find_spec("triton") is None
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
+INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
 """Triton's interpreter runs the kernels, on the CPU."""
 
 ONLY_NAMED = INTERPRETED
 """Interpreted kernels are for tests: nobody gets them without asking."""
+
+MOST_HEADS = 65_535
+"""With a batch folded into them: what a grid of programs has room for."""
 
 MOST_CHANNELS = 8192
 """Of a head: what a tile has room for."""
@@ -32,6 +35,8 @@ def reasons(problem: Problem) -> list[str]:
     device = problem.neighborhood.device
     if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
         found.append(f"the device is {device}, not cuda")
+    if problem.heads > MOST_HEADS:
+        found.append(f"there are {problem.heads:,} heads, more than {MOST_HEADS:,}")
     wide = max(problem.form.left.shape[2], problem.values.shape[2])
     if wide > MOST_CHANNELS:
         found.append(f"a head has {wide:,} channels, more than {MOST_CHANNELS:,}")

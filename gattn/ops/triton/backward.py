@@ -79,6 +79,14 @@ class Backward:
         """The gradients of the sources before they are rounded."""
         return {name: self.grads[name] for name in _OF_SOURCES if name in self.grads}
 
+    @property
+    def _made(self) -> set[str]:
+        """The gradients that the passes make whether they are wanted or not."""
+        made = {"left", "right"} if self.with_score else set()
+        if self.with_value:
+            made.add("right" if self.shared else "value")
+        return made
+
     def _wanted(self) -> dict[str, bool]:
         return dict(zip(DIFFERENTIABLE, self.needs, strict=True))
 
@@ -87,9 +95,10 @@ class Backward:
 
     def _room(self, name: str, rows: int, *size: int) -> Tensor:
         """A gradient, rounded at once where no more is added to it."""
-        whole = name in _OF_SOURCES and self.earlier is not None
-        grouped = name not in _OF_SOURCES and self.args.inputs.groups > 1
-        dtype = None if whole or grouped else getattr(self.args.inputs, name).dtype
+        of_source = name in _OF_SOURCES
+        more = self.earlier is not None if of_source else self.args.inputs.groups > 1
+        more |= name == "left" and self.args.projected is not None
+        dtype = None if more else getattr(self.args.inputs, name).dtype
         self.grads[name] = self.args.empty(rows, *size, dtype=dtype)
         return self.grads[name]
 
@@ -262,14 +271,15 @@ class Backward:
 
     def _finished(self, name: str, needed: bool) -> Tensor:
         grad, tensor = self.grads.get(name), getattr(self.args.inputs, name)
-        if tensor is None or (self.earlier is not None and name in _OF_SOURCES):
+        apart = self.earlier is not None and name in _OF_SOURCES
+        if tensor is None or apart or not (needed or name in self._made):
             return self.args.inputs.left.new_empty(0)
         if grad is None:
-            return torch.zeros_like(tensor) if needed else self.args.inputs.left.new_empty(0)
+            return torch.zeros_like(tensor, memory_format=torch.contiguous_format)
         groups = self.args.inputs.groups
         if name in ("left", "target_bias") and len(grad) != len(tensor):
             grad = grad.unflatten(0, (-1, groups)).sum(1)
-        return grad.to(tensor.dtype)
+        return grad.to(tensor.dtype).contiguous()
 
 
 _OF_ROWS = {

@@ -194,7 +194,8 @@ def backward_rows(
                 total_left = total_left * factor
             else:
                 if grad_weight is not None and NODEWISE:
-                    weight_rows += total_left * one(left, query, head, channel, H, C, REAL)
+                    q = one(left, query, head, channel, H, C, REAL)
+                    weight_rows += tl.where(total_left == 0.0, 0.0, total_left * q)
                 total_left = total_left * a
             at = head[:, None] * C + channel[None, :]
             tl.store(grad_left + row * (H * C) + at, total_left, in_key & of_whole[:, None])

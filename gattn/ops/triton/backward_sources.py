@@ -86,7 +86,8 @@ def backward_sources(
                     of_key = of_key * factor
                 else:
                     if grad_weight is not None:
-                        weight_rows += of_key * one(right, node, head, channel, H, C, REAL)
+                        k_j = one(right, node, head, channel, H, C, REAL)
+                        weight_rows += tl.where(of_key == 0.0, 0.0, of_key * k_j)
                     of_key = of_key * a
             if SHARED:
                 of_key += found

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gattn.normalizers import Rows
 from gattn.ops.inputs import Inputs
-from gattn.ops.library import keeps_output
+from gattn.ops.library import keeps_exact
 from gattn.ops.triton import elementary, forward_rows, pairs
 from gattn.ops.triton.arguments import Arguments
 from gattn.ops.triton.backward import Backward
@@ -23,9 +23,9 @@ def attend(inputs: Inputs, keep: bool) -> Outputs:
     """Output, statistic, peak, total, selection and exact output of `gattn_triton::attend`."""
     selected = selection(inputs)
     args = Arguments.of(inputs, selected, ranks(inputs))
-    peak, total, statistic = (args.empty(inputs.num_rows, args.heads).zero_() for _ in range(3))
+    peak, total, statistic = (args.empty(inputs.num_rows, args.heads) for _ in range(3))
     mass = None if inputs.normalizer == "sigmoid" else (peak, total, statistic)
-    out, exact = _summed(args, None, mass, keep and not keeps_output(inputs))
+    out, exact = _summed(args, None, mass, keep and keeps_exact(inputs))
     if inputs.normalizer == "hard":
         chosen = pairs.unpacked(selected, args.heads).to(args.dtype)
         out = _summed(args, chosen, None, False)[0]
@@ -136,8 +136,10 @@ def selection(inputs: Inputs) -> Tensor:
         return inputs.rowptr.new_empty(0, 0, dtype=torch.uint8)
     scores = score(inputs)
     index = pairs.row_of_pairs(inputs.rowptr, len(scores))
-    place = Rows(index, inputs.rowptr).rank(scores)
-    return pairs.packed((place < inputs.k) & (scores > float("-inf")))
+    place, masked = Rows(index, inputs.rowptr).rank(scores), float("-inf")
+    # As the normalisers: NaN is among the top k, and what it touches is NaN; it is never the one.
+    able = scores > masked if inputs.normalizer == "hard" else scores != masked
+    return pairs.packed((place < inputs.k) & able)
 
 
 def ranks(inputs: Inputs) -> Tensor | None:

@@ -47,11 +47,11 @@ def packed(chosen: Tensor) -> Tensor:
     size, heads = chosen.shape
     bytes_ = (heads + 7) // 8
     padded = torch.nn.functional.pad(chosen.to(torch.uint8), (0, bytes_ * 8 - heads))
-    worth = 1 << torch.arange(8, device=chosen.device)
-    return (padded.view(size, bytes_, 8) * worth).sum(2).to(torch.uint8)
+    place = torch.arange(8, device=chosen.device, dtype=torch.uint8)
+    return (padded.view(size, bytes_, 8) << place).sum(2, dtype=torch.uint8)
 
 
 def unpacked(bits: Tensor, heads: int) -> Tensor:
     """Bits `[E, ceil(H / 8)]` as `[E, H]`, 0 or 1."""
-    place = torch.arange(8, device=bits.device)
+    place = torch.arange(8, device=bits.device, dtype=torch.uint8)
     return ((bits[:, :, None] >> place) & 1).flatten(1)[:, :heads]

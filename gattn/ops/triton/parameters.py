@@ -17,13 +17,16 @@ from gattn.ops.triton.tiles import power
 _PROGRAMS = 512
 """Programs that share the pairs of a sum, each with a sum of its own."""
 
+_TABLES = 1 << 23
+"""Numbers of the tables that these programs sum into, together."""
+
 _PAIRS = 128
 """Pairs of a tile of the sum over hops."""
 
 
-def _share(pairs: int, block: int) -> int:
+def _share(pairs: int, block: int, programs: int = _PROGRAMS) -> int:
     """Pairs of a program, whole tiles."""
-    return max(-(-pairs // (_PROGRAMS * block)), 1) * block
+    return max(-(-pairs // (programs * block)), 1) * block
 
 
 def hop_gradient(handed: Tensor, hop: Tensor, like: Tensor) -> Tensor:
@@ -143,10 +146,11 @@ def additive_gradients(args: Arguments, handed: Tensor) -> tuple[Tensor, Tensor]
         handed: `[E, 2, H]`.
     """
     inputs, count, tile = args.inputs, args.rows.pairs, args.tile(args.rows)
-    share = _share(count, tile.pairs)
+    assert inputs.pair_weight is not None
+    fitting = max(_TABLES // max(inputs.pair_weight.numel(), 1), 1)
+    share = _share(count, tile.pairs, min(fitting, _PROGRAMS))
     programs, blocks = -(-count // share), tile.blocks(args.heads)
     of_features = args.empty(blocks, count, args.features)
-    assert inputs.pair_weight is not None
     of_table = handed.new_zeros(programs, *inputs.pair_weight.shape)
     launch(
         _additive_gradients,
@@ -184,8 +188,12 @@ def _additive_gradients(
     num_pairs, share, groups, slope, H: tl.constexpr, C: tl.constexpr, F: tl.constexpr,
     FORM: tl.constexpr, REAL: tl.constexpr, BE: tl.constexpr, BH: tl.constexpr, BC: tl.constexpr,
 ):  # fmt: skip
-    program, block = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    head, channel, lane = block * BH + tl.arange(0, BH), tl.arange(0, BC), tl.arange(0, BE)
+    program, block = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
+    head, channel, lane = (
+        tl.program_id(1) * BH + tl.arange(0, BH),
+        tl.arange(0, BC),
+        tl.arange(0, BE),
+    )
     bend, a = number(slope, REAL), one(weight, 0, head, channel, H, C, REAL)
     in_key = (head < H)[:, None] & (channel < C)[None, :]
     begin = program * share

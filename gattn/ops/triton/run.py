@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
+from threading import Lock
 from typing import Any
 
 import torch
@@ -24,6 +25,12 @@ def launch(kernel: Any, programs: int, blocks: int, on: Tensor, **arguments: Any
             kernel[(programs, blocks)](**arguments)
 
 
+_INTERPRETER = Lock()
+
+
 def _device(device: torch.device) -> AbstractContextManager[Any]:
-    """Triton launches where torch is, which need not be where the tensors are."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    """Triton launches where torch is, which need not be where the tensors are.
+
+    Its interpreter changes the language itself while it runs: one thread at a time.
+    """
+    return torch.cuda.device(device) if device.type == "cuda" else _INTERPRETER

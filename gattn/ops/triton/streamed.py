@@ -17,7 +17,7 @@ from gattn.neighborhood.streamed import Finder
 from gattn.ops import block_loop
 from gattn.ops.block_loop import Found, Sums, in_compute_dtype
 from gattn.ops.inputs import Inputs
-from gattn.ops.library import keeps_output
+from gattn.ops.library import keeps_exact
 from gattn.ops.triton import launch
 from gattn.ops.triton.ahead import Tensors, ahead, copied
 from gattn.ops.triton.search import Search, columns
@@ -38,7 +38,7 @@ def attend(
     rows, heads, width = around.num_rows, left.shape[1], inputs.values.shape[2]
     out = inputs.values.new_empty(rows, heads, width)
     mass = [left.new_empty(rows, heads, dtype=inputs.compute_dtype) for _ in range(3)]
-    wanted = keep and not keeps_output(inputs)
+    wanted = keep and keeps_exact(inputs)
     sizes = (rows, heads, width) if wanted else (0, 0, 0)
     exact = left.new_empty(sizes, dtype=inputs.compute_dtype)
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CHANNELS = 8192
-"""Channels of a head that fit into a tile."""
-
 LONG = 1024
 """Pairs of a row that one program walks alone, at the least; in a large graph as many as do not
 keep a program busy for longer than all the others are."""
@@ -20,10 +17,10 @@ TILE = 2048
 """Numbers of the largest tile of a program, unless one pair has more."""
 
 _OF_THREAD = 16
-"""Numbers of a tile that a thread holds. More hide more latency, and leave room for fewer warps: as
-compiled for an H200 (65,536 registers), with 16 of them 16 to 64 KiB of gathered float32 numbers are
-under way for each multiprocessor, where 4.8 TB/s need about 23 KiB; with 32 half as much again, for
-a tenth more instructions for each pair."""
+"""Numbers of a tile that a thread holds. More hide more latency and leave room for fewer warps: as
+compiled for an H200 (65,536 registers), with 16 of them 16 to 64 KiB of gathered float32 numbers
+are under way for each multiprocessor, where 4.8 TB/s need about 23 KiB; with 32 half as much again,
+for a tenth more instructions for each pair."""
 
 _AT_ONCE = 16
 """Bytes that a thread loads at once. A tile has no more threads than load one pair: then each has

@@ -1,10 +1,13 @@
 """The Triton backend against the reference: results and every gradient, interpreted or compiled."""
 
+import dataclasses
+
 import pytest
 import torch
 
 import gattn
 from gattn import forms, normalizers
+from gattn.functional import _Unchanged
 from gattn.ops import dispatch, reference
 from gattn.ops.triton import launch, tiles
 from gattn.testing import check_backend, graphs
@@ -139,9 +142,10 @@ def test_the_same_weights_are_dropped_as_by_the_reference(device):
 def test_weights_and_scores_are_those_of_the_reference_in_the_order_of_the_edges(device):
     around = gattn.from_edge_index(EDGES.to(device), 5)
     asked = problem(forms.Multiplicative(*draw(2, 5, 2, 3, device=device).unbind()), None, around)
-    for name in ("weights",):
-        found = getattr(dispatch.load("triton"), name)(asked)
-        torch.testing.assert_close(found, getattr(reference, name)(asked))
+    found = dispatch.load("triton").weights(asked)
+    torch.testing.assert_close(found, reference.weights(asked))
+    scored = dataclasses.replace(asked, normalizer=_Unchanged())
+    torch.testing.assert_close(dispatch.load("triton").weights(scored), reference.scores(asked))
 
 
 @both
