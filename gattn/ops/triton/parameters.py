@@ -18,7 +18,8 @@ _PROGRAMS = 512
 """Programs that share the pairs of a sum, each with a sum of its own."""
 
 _PAIRS = 128
-"""Pairs of a tile of the sum over hops."""
+_NUMBERS = 4096
+"""Pairs, and pairs times heads, of a tile of the sum over hops."""
 
 
 def _share(pairs: int, block: int) -> int:
@@ -35,7 +36,8 @@ def hop_gradient(handed: Tensor, hop: Tensor, like: Tensor) -> Tensor:
         like: `[K + 1, H]`.
     """
     count, (hops, heads) = len(handed), like.shape
-    share = _share(count, _PAIRS)
+    block = min(_PAIRS, max(_NUMBERS // power(heads), 1))
+    share = _share(count, block)
     programs = -(-count // share)
     partial = handed.new_zeros(programs, hops, heads)
     launch(
@@ -50,7 +52,7 @@ def hop_gradient(handed: Tensor, hop: Tensor, like: Tensor) -> Tensor:
         share=share,
         hops=hops,
         H=heads,
-        BE=_PAIRS,
+        BE=block,
         BH=power(heads),
     )
     return partial.sum(0)
