@@ -164,7 +164,8 @@ def backward_rows(
                         again = tl.load(rank + e, valid, 0).to(tl.int64)
                     drop = kept(first_row + row, source, again, head, seed, threshold, made_up)
                     pull, taken = pull * drop, taken * drop
-                tl.store(handed + at, taken, in_pair)
+                if not SCORED:
+                    tl.store(handed + at, taken, in_pair)
                 if grad_given is not None:
                     tl.store(grad_given + e[:, None] * H + head[None, :], pull, in_pair)
                 if summed is not None:
@@ -176,7 +177,13 @@ def backward_rows(
                     ds = w * (pull - centre[None])
             if SCORED:
                 ds = tl.where(in_pair, ds, 0.0)
-                tl.store(handed + at + H, ds, in_pair)
+                if upstream is not None:
+                    # Both at once: each store of its own would wait for all threads.
+                    side = (tl.arange(0, 2) * H)[None, None, :]
+                    both = tl.join(taken, ds)
+                    tl.store(handed + at[:, :, None] + side, both, in_pair[:, :, None])
+                else:
+                    tl.store(handed + at + H, ds, in_pair)
                 bias_sums += ds
                 if FORM == PRODUCT:
                     sums += ds[:, :, None] * x

@@ -133,13 +133,29 @@ def kept(row, source, rank, head, seed, threshold, keep):
     Philox 4x32-10 by seed, row, source, rank among equal pairs and head, see `gattn.ops.philox`.
     """
     key = tl.load(seed).to(tl.uint64)
+    BH: tl.constexpr = head.shape[0]
+    if BH >= 4:
+        # Four heads share a draw. (A block of so many begins at a multiple of four.)
+        four = tl.max(tl.reshape(head // 4, (BH // 4, 4)), axis=1)
+        c0, c1, c2, c3 = philox(row, source, rank, four, key)
+        drawn = tl.reshape(tl.join(tl.join(c0, c2), tl.join(c1, c3)), (source.shape[0], BH))
+    else:
+        c0, c1, c2, c3 = philox(row, source, rank, head // 4, key)
+        lane = (head % 4)[None, :]
+        drawn = tl.where(lane == 0, c0, tl.where(lane == 1, c1, tl.where(lane == 2, c2, c3)))
+    return tl.where(drawn.to(tl.int64) >= threshold, keep, keep * 0.0)
+
+
+@triton.jit
+def philox(row, source, rank, four, key):
+    """Four words for each pair and each four heads."""
     k0 = (key & 0xFFFFFFFF).to(tl.uint32)
     k1 = (key >> 32).to(tl.uint32)
-    flat = (source * 0)[:, None] + (head * 0)[None, :]
+    flat = (source * 0)[:, None] + (four * 0)[None, :]
     c0 = (flat + row).to(tl.uint32)
     c1 = (flat + source[:, None]).to(tl.uint32)
     c2 = (flat + rank[:, None]).to(tl.uint32)
-    c3 = (flat + (head // 4)[None, :]).to(tl.uint32)
+    c3 = (flat + four[None, :]).to(tl.uint32)
     for _ in tl.static_range(10):
         before0, before2 = c0, c2
         c0 = tl.umulhi(before2, tl.full(before2.shape, 0xCD9E8D57, tl.uint32)) ^ c1 ^ k0
@@ -148,6 +164,4 @@ def kept(row, source, rank, head, seed, threshold, keep):
         c3 = before0 * tl.full(before0.shape, 0xD2511F53, tl.uint32)
         k0 = k0 + tl.full(k0.shape, 0x9E3779B9, tl.uint32)
         k1 = k1 + tl.full(k1.shape, 0xBB67AE85, tl.uint32)
-    lane = (head % 4)[None, :]
-    drawn = tl.where(lane == 0, c0, tl.where(lane == 1, c1, tl.where(lane == 2, c2, c3)))
-    return tl.where(drawn.to(tl.int64) >= threshold, keep, keep * 0.0)
+    return c0, c1, c2, c3

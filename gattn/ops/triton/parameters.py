@@ -21,7 +21,8 @@ _TABLES = 1 << 23
 """Numbers of the tables that these programs sum into, together."""
 
 _PAIRS = 128
-"""Pairs of a tile of the sum over hops."""
+_NUMBERS = 4096
+"""Pairs, and pairs times heads, of a tile of the sum over hops."""
 
 
 def _share(pairs: int, block: int, programs: int = _PROGRAMS) -> int:
@@ -38,7 +39,8 @@ def hop_gradient(handed: Tensor, hop: Tensor, like: Tensor) -> Tensor:
         like: `[K + 1, H]`.
     """
     count, (hops, heads) = len(handed), like.shape
-    share = _share(count, _PAIRS)
+    block = min(_PAIRS, max(_NUMBERS // power(heads), 1))
+    share = _share(count, block)
     programs = -(-count // share)
     partial = handed.new_zeros(programs, hops, heads)
     launch(
@@ -53,7 +55,7 @@ def hop_gradient(handed: Tensor, hop: Tensor, like: Tensor) -> Tensor:
         share=share,
         hops=hops,
         H=heads,
-        BE=_PAIRS,
+        BE=block,
         BH=power(heads),
     )
     return partial.sum(0)

@@ -63,6 +63,8 @@ def _reach(ring, reached, seen, begin, end, col, width, EDGES: tl.constexpr, WOR
     if seen is not None:
         before = tl.load(seen + place, mask=inside, other=0)
         union = union & ~before
+        # Threads that hold the same word: all read it before one of them writes it.
+        tl.debug_barrier()
         tl.store(seen + place, union | before, mask=inside)
     tl.store(reached + place, union, mask=inside)
 

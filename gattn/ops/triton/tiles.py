@@ -17,10 +17,10 @@ TILE = 2048
 """Numbers of the largest tile of a program, unless one pair has more."""
 
 _OF_THREAD = 16
-"""Numbers of a tile that a thread holds. More hide more latency and leave room for fewer warps: as
-compiled for an H200 (65,536 registers), with 16 of them 16 to 64 KiB of gathered float32 numbers
-are under way for each multiprocessor, where 4.8 TB/s need about 23 KiB; with 32 half as much again,
-for a tenth more instructions for each pair."""
+"""Numbers of a tile that a thread holds. More hide more latency, and leave registers for fewer
+warps. As compiled for an H200, with 16 the tiles that fit into a multiprocessor together ask for 32
+to 80 KiB of float32 tables at once, or 16 to 32 KiB of half types; 4.8 TB/s need about 23 KiB. With
+32 it is half as much again, for a tenth more instructions for a row."""
 
 _AT_ONCE = 16
 """Bytes that a thread loads at once. A tile has no more threads than load one pair: then each has
