@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LONG = 1024
+LONG = 512
 """Pairs of a row that one program walks alone, at the least; in a large graph as many as do not
 keep a program busy for longer than all the others are."""
 PROGRAMS = 1 << 14

@@ -48,7 +48,7 @@ def test_powers_of_two(size, expected):
 
 
 def test_a_graph_without_long_rows_has_no_slots():
-    cut = Cut.of(10, 1024)
+    cut = Cut.of(10, 512)
     assert (cut.chunks, cut.slots, cut.programs) == (0, 0, 10)
     assert Cut.of(0, 0).programs == 0
 
