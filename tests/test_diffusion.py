@@ -227,7 +227,7 @@ BIPARTITE = gattn.from_edge_index(torch.tensor([[0, 1], [0, 0]]), (4, 2))
         ({"restart": 1.5}, ValueError, "restart: found 1.5"),
         ({"dropout": 2.0}, ValueError, "dropout: found 2.0"),
         ({"feature_dropout": -1.0}, ValueError, "feature_dropout: found -1.0"),
-        ({"backend": "sdpa"}, ValueError, "found 'sdpa', expected one of cpu, reference"),
+        ({"backend": "sdpa"}, ValueError, "found 'sdpa', expected one of cpu, triton, reference"),
     ],
 )
 def test_errors_name_what_is_wrong(changes, error, message):

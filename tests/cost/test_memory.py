@@ -10,9 +10,10 @@ FEATURES = 4 * 100 * 2 * 8  # bytes of one [N, H, C]
 
 
 def test_the_constants_are_those_of_the_kernels() -> None:
-    from gattn.ops.cpu import gradients, streamed
+    from gattn.ops import block_loop
+    from gattn.ops.cpu import gradients
 
-    assert streamed.MOST_PAIRS == memory.BLOCK
+    assert block_loop.MOST_PAIRS == memory.BLOCK
     assert gradients._MOST_HANDED == memory.MOST_HANDED
     assert gradients._LEAST_HANDED == memory.LEAST_HANDED
 

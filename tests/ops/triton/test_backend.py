@@ -27,14 +27,24 @@ def short(monkeypatch):
 
 @both
 @pytest.mark.slow
-@pytest.mark.parametrize("long", [False, True], ids=["whole rows", "pieces"])
-def test_every_form_and_normaliser_agrees_with_the_reference(device, long, request):
-    if long:
-        request.getfixturevalue("short")
+def test_every_form_and_normaliser_agrees_with_the_reference(device, short):
     count = check_backend(
         "triton", device=device, only=lambda form, normalizer, graph: graph == "duplicates"
     )
     assert count == 30
+
+
+@both
+@pytest.mark.slow
+def test_rows_that_are_not_cut_agree_with_the_reference(device):
+    count = check_backend(
+        "triton",
+        device=device,
+        only=lambda form, normalizer, graph: (
+            graph == "duplicates" and normalizer in ("Softmax()", "Hard()")
+        ),
+    )
+    assert count == 10
 
 
 @both
@@ -60,10 +70,10 @@ def test_every_dtype_agrees_with_the_reference(device, dtype, short):
         dtype=dtype,
         device=device,
         only=lambda form, normalizer, graph: (
-            graph == "two hops" and form in FEW and normalizer in FUSED
+            graph == "two hops" and form in FEW and normalizer in FUSED[::2]
         ),
     )
-    assert count == 8
+    assert count == 4
 
 
 @both
