@@ -38,8 +38,8 @@ class Operators(NamedTuple):
         namespace: `torch.ops.<namespace>.attend` and so on. (A name, and not the operators: those
             torch.compile only knows where they are called as attributes of `torch.ops`.)
         keeps: the fused two are told, last of all, whether there will be a backward.
-        sums_rows: normalisers sum over rows by `spmm`, too. On a GPU torch adds them up in an order
-            that differs from run to run.
+        sums_rows: normalisers sum over rows by `spmm`, too, on a GPU, where torch adds them up in
+            an order that differs from run to run.
     """
 
     namespace: str
@@ -137,7 +137,7 @@ def stored_pairs(problem: Problem) -> Sparse:
 
 
 @dataclass(frozen=True, eq=False)
-class _SummedRows(Rows):
+class SummedRows(Rows):
     """Rows that are summed by an operator, in one order: the pairs are the weights of ones."""
 
     stored: Sparse
@@ -155,8 +155,8 @@ class _SummedRows(Rows):
 
 
 def _rows(stored: Sparse, operators: Operators) -> Rows:
-    if operators.sums_rows:
-        return _SummedRows(stored.rows(), stored.rowptr, stored, operators)
+    if operators.sums_rows and stored.device.type != "cpu":
+        return SummedRows(stored.rows(), stored.rowptr, stored, operators)
     return Rows(stored.rows(), stored.rowptr)
 
 

@@ -8,7 +8,8 @@ import torch
 
 import gattn
 from gattn import forms, normalizers
-from gattn.ops import dispatch, reference
+from gattn.normalizers import Rows
+from gattn.ops import dispatch, operators, reference
 from gattn.ops.triton import tiles
 from tests.ops.triton.test_backend import EDGES, draw, gradients, problem
 from tests.ops.triton.where import both
@@ -123,6 +124,23 @@ def test_layers_without_a_bias_may_be_followed_by_something_in_place(device):
         conv.backend = "triton"
         torch.relu_(conv(x, edges)).sum().backward()
         assert next(conv.parameters()).grad.isfinite().all()
+
+
+@both
+def test_rows_are_summed_by_kernels_as_by_torch(device, monkeypatch):
+    monkeypatch.setattr(tiles, "LONG", 2)
+    around, backend = gattn.from_edge_index(EDGES.to(device), 5), dispatch.load("triton")
+    plain = Rows(around.rows(), around.rowptr)
+    rows = operators.SummedRows(around.rows(), around.rowptr, around, backend._OPERATORS)
+    pairs = draw(EDGES.shape[1], 3, device=device).requires_grad_()
+    for other in (pairs, pairs[:, 0], pairs > 0):  # what is no table of numbers goes torch's way
+        torch.testing.assert_close(rows.sum(other), plain.sum(other))
+    for normalizer in (normalizers.Sparsemax(), normalizers.Entmax15()):
+        found, expected = (normalizer.normalize(pairs, kind) for kind in (rows, plain))
+        torch.testing.assert_close(found, expected)
+        upstream = draw(EDGES.shape[1], 3, seed=1, device=device)
+        grads = (torch.autograd.grad(made[0], pairs, upstream) for made in (found, expected))
+        torch.testing.assert_close(*grads)
 
 
 @both
