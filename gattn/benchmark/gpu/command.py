@@ -10,7 +10,7 @@ import argparse
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from gattn.benchmark.gpu import worker
 from gattn.benchmark.gpu.figure import figure
 from gattn.benchmark.gpu.gate import missing
 from gattn.benchmark.gpu.report import aims, table
-from gattn.benchmark.gpu.session import NAME, Session, step_row
+from gattn.benchmark.gpu.session import Session, step_row
 from gattn.benchmark.gpu.suite import run_tests
 
 _GATE_LIMIT = 120.0
@@ -29,18 +29,22 @@ _WARM_LIMIT = 90.0
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
-    made = argparse.ArgumentParser(prog="python -m gattn.benchmark.gpu", description=__doc__)
+    kind = argparse.ArgumentDefaultsHelpFormatter
+    prog = "python -m gattn.benchmark.gpu"
+    made = argparse.ArgumentParser(prog=prog, description=__doc__, formatter_class=kind)
     made.add_argument("--out", type=Path, help="folder of rows, figure and logs")
     made.add_argument("--draw", type=Path, metavar="ROWS", help="table and figure of a file only")
     made.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu to try it out")
     made.add_argument("--backend", default=None, help="of ours; on a GPU triton")
-    made.add_argument("--budget", type=float, default=500.0, help="seconds for everything")
+    made.add_argument(
+        "--budget", type=_positive(float), default=500.0, help="seconds for everything"
+    )
     made.add_argument("--tests", type=float, default=150.0, help="seconds for the tests, at most")
     made.add_argument("--no-tests", action="store_true", help="leave the tests out")
     made.add_argument("--no-warm", action="store_true", help="compile nothing beforehand")
     made.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="cases with it in them")
     made.add_argument("--peers", type=Path, help="folder of packages or wheels of others")
-    made.add_argument("--rounds", type=int, default=7, help="turns of every provider")
+    made.add_argument("--rounds", type=_positive(int), default=7, help="turns of every provider")
     made.add_argument("--compiles", type=int, default=8, help="layers compiled at most")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--quick", action="store_true", help="tiny graphs, to try it out")
@@ -54,20 +58,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.worker is not None:
         return worker.main(options.worker)
     if options.draw is not None:
-        show(read_rows(options.draw), options.draw.with_suffix(".png"))
-        return 0
+        return _draw(options.draw)
     if options.out is None:
         _say("--out: expected a folder")
         return 2
     session = session_of(options)
-    check_writable(session.path)
+    try:
+        check_writable(session.path)
+    except OSError as error:
+        _say(f"--out: {error}")
+        return 2
     lacking = missing(session.device, session.backend)
     if options.peers is not None and not options.peers.is_dir():
         lacking.append(f"--peers: found {str(options.peers)!r}, expected a folder")
+    names = [case.name for case in worker.cases_of(replace(session, only=()))]
+    if not lacking and not worker.cases_of(session):
+        lacking.append(f"--only: found {options.only}, expected parts of names such as {names[:3]}")
     if lacking:
         _say(f"cannot run on {options.device}: {'; '.join(lacking)}")
         return 2
     return _run(session, options)
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        found = kind(text)
+        if found <= 0:
+            raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0")
+        return found
+
+    return number
+
+
+def _draw(path: Path) -> int:
+    rows = read_rows(path) if path.is_file() else []
+    if not rows or not all(map(_is_ours, rows)):
+        _say(f"--draw: found no rows of this benchmark, or others, in {path}")
+        return 2
+    show(rows, path.with_suffix(".png"))
+    return 0
+
+
+def _is_ours(row: Row) -> bool:
+    """A row of this benchmark, and not of another."""
+    timed = row.get("measure") == "time" and row.get("status") == "ok"
+    return row.keys() >= {"problem", "provider", "measure"} and (not timed or "low" in row)
 
 
 def session_of(options: argparse.Namespace) -> Session:
@@ -101,7 +136,7 @@ def _run(session: Session, options: argparse.Namespace) -> int:
         limit = max(1.0, min(options.tests, session.left / 2))
         _say(f"tests, at most {limit:.0f} s")
         row = session.keep(run_tests(Path(session.out), limit))
-        _say(f"tests: {row['summary'] or row.get('reason')}")
+        _say(f"tests: {row.get('reason') or row['summary']}")
     if session.where.type == "cuda" and not options.no_warm:
         limit = max(1.0, min(_WARM_LIMIT, session.left / 4))
         _say(f"compiling beforehand, at most {limit:.0f} s")
@@ -146,7 +181,8 @@ def show(rows: list[Row], path: Path) -> None:
     for line in aims(rows):
         print(line)
     drawn = figure(rows, path)
-    print(f"written: {path.with_name(NAME)}{'' if drawn is None else f', {drawn}'}")
+    if drawn is not None:
+        print(f"written: {drawn}")
 
 
 def _say(text: str) -> None:

@@ -33,8 +33,14 @@ def missing(device: str, backend: str | None) -> list[str]:
         device: where it should run.
         backend: of ours.
     """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = None
+    if kind not in _COPIED:
+        return [f"--device: found {device!r}, expected cuda, cuda:1 or cpu"]
     found = []
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+    if kind == "cuda" and not torch.cuda.is_available():
         found.append("torch sees no CUDA device")
     if backend == "triton" and importlib.util.find_spec("triton") is None:
         found.append("triton is not installed")

@@ -144,6 +144,10 @@ def run_cases(session: Session, say: Say, patience: float) -> None:
     """
     start, known = 0, cases_of(session)
     while start < len(known):
+        if session.left <= 0:
+            for case in known[start:]:
+                session.keep(_skipped(session, case))
+            break
         limit = max(1.0, min(patience, session.left + patience / 4))
         code, place = _watched(session, start, limit, say)
         if code == 0:

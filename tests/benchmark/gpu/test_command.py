@@ -113,6 +113,35 @@ def test_rows_are_drawn_again(tmp_path, capsys):
     assert "failed: none" in capsys.readouterr().out
 
 
+def test_other_files_are_not_drawn(tmp_path, capsys):
+    other = tmp_path / "cpu.jsonl"
+    append_row(other, {"problem": "cora", "provider": "pyg", "measure": "time", "status": "ok"})
+    for path in (other, tmp_path / "none.jsonl", tmp_path):
+        assert main(["--draw", str(path)]) == 2
+        assert f"--draw: found no rows of this benchmark, or others, in {path}" in (
+            capsys.readouterr().err
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--only", "nonsense"], "--only: found ['nonsense'], expected parts of names such as"),
+        (["--device", "foo"], "--device: found 'foo', expected cuda, cuda:1 or cpu"),
+        (["--device", "mps"], "--device: found 'mps', expected cuda, cuda:1 or cpu"),
+    ],
+)
+def test_what_cannot_run_is_said_in_a_line(tmp_path, given, said, capsys):
+    assert main([*TRIED, "--out", str(tmp_path), *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_budget_is_a_positive_number(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path), "--budget", "0"])
+    assert "found 0, expected a number above 0" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_whoever_is_told_to_end_ends_its_workers(tmp_path):
     """A run in the middle of its gate: nothing of it is left a moment later."""

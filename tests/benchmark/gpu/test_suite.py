@@ -33,3 +33,9 @@ def test_they_are_stopped_in_time(tmp_path):
     row = run_tests(tmp_path, 1.0, ("-p", "no:cacheprovider", str(tmp_path / "test_long.py")))
     assert (row["status"], row["reason"]) == ("failed", "stopped after 1 s")
     assert row["seconds"] < 20
+
+
+def test_a_run_in_which_no_test_ran_is_not_called_ok():
+    row = suite._row(0, "===== 3 skipped in 1.00s =====", 1.0, 5.0)
+    assert (row["status"], row["reason"]) == ("skipped", "every test was skipped")
+    assert suite._row(0, "1 passed, 3 skipped in 1.00s", 1.0, 5.0)["status"] == "ok"
