@@ -63,7 +63,7 @@ def test_large_graphs_have_longer_chunks_and_programs_of_several_rows():
 
 @pytest.mark.parametrize("lengths", [[9, 0, 8], [8, 8], [3, 5, 17, 1], [40], [4, 4, 4, 9], [1, 24]])
 def test_pieces_of_long_rows_are_all_their_pairs_once(lengths, monkeypatch):
-    """The arithmetic of `piece_of` and `slots_of`, told again in Python."""
+    """Each pair is another number: one that is left out or taken twice changes its sum."""
     monkeypatch.setattr(tiles, "LONG", 4)
     rowptr = torch.tensor([0, *lengths]).cumsum(0)
     cut = Cut.of(len(lengths), int(rowptr[-1]))
