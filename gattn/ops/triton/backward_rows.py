@@ -16,7 +16,6 @@ from gattn.ops.triton.elementary import (
     LEAKY,
     PRODUCT,
     SIGMOID,
-    TOP_K,
     activated,
     kept,
     number,
@@ -25,10 +24,8 @@ from gattn.ops.triton.elementary import (
 )
 from gattn.ops.triton.forward_rows import RUNTIME, pairs_of_row, rows_of_program
 from gattn.ops.triton.scores import (
-    biased,
     columns_of,
     features_of,
-    form_scores,
     gathered,
     is_selected,
     met,
@@ -37,6 +34,7 @@ from gattn.ops.triton.scores import (
     one,
     pairs_of_heads,
     place_of,
+    scored,
 )
 
 
@@ -133,15 +131,11 @@ def backward_rows(
             if WEIGHTS == GIVEN:
                 w = pairs_of_heads(given, e, valid, head, H, REAL)
             else:
-                s = form_scores(
-                    l, x, a, p, place, valid, feature, features, factor, bend, F, FORM, REAL
+                s = scored(
+                    l, x, a, p, shift, e, place, source, valid, head, feature, selected, hop,
+                    hop_bias, last_hop, source_bias, pair_bias, features, factor, bend, H, F, FORM,
+                    SELECT, PER_HEAD, REAL,
                 )  # fmt: skip
-                s = biased(
-                    s + shift[None], e, place, source, valid, head, hop, hop_bias, last_hop,
-                    source_bias, pair_bias, H, PER_HEAD, REAL,
-                )  # fmt: skip
-                if SELECT == TOP_K:
-                    s = tl.where(is_selected(selected, e, valid, head, H), s, float("-inf"))
                 if WEIGHTS == SIGMOID:
                     w = sigmoid(s)
                 else:

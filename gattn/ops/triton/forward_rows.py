@@ -11,10 +11,10 @@ import triton
 import triton.language as tl
 
 from gattn.ops.triton.elementary import (
+    ALL,
     GIVEN,
     SIGMOID,
     SOFTMAX,
-    TOP_K,
     kept,
     number,
     piece_of,
@@ -23,16 +23,14 @@ from gattn.ops.triton.elementary import (
     slots_of,
 )
 from gattn.ops.triton.scores import (
-    biased,
     features_of,
-    form_scores,
     gathered,
-    is_selected,
     met,
     of_heads,
     one,
     pairs_of_heads,
     place_of,
+    scored,
 )
 
 RUNTIME = [
@@ -145,15 +143,11 @@ def attend(
                 x = met(
                     l, r, place, valid, features, pair_weight, head, channel, H, C, F, FORM, REAL
                 )  # fmt: skip
-                s = form_scores(
-                    l, x, a, p, place, valid, feature, features, factor, bend, F, FORM, REAL
+                s = scored(
+                    l, x, a, p, shift, e, place, source, valid, head, feature, selected, hop,
+                    hop_bias, last_hop, source_bias, pair_bias, features, factor, bend, H, F, FORM,
+                    SELECT, PER_HEAD, REAL,
                 )  # fmt: skip
-                s = biased(
-                    s + shift[None], e, place, source, valid, head, hop, hop_bias, last_hop,
-                    source_bias, pair_bias, H, PER_HEAD, REAL,
-                )  # fmt: skip
-                if SELECT == TOP_K:
-                    s = tl.where(is_selected(selected, e, valid, head, H), s, float("-inf"))
                 if WEIGHTS == SIGMOID:
                     w = sigmoid(s)
                 else:
@@ -306,12 +300,10 @@ def write_scores(
             x = met(
                 l, r, place, valid, features, pair_weight, head, channel, H, C, F, FORM, REAL
             )  # fmt: skip
-            s = form_scores(
-                l, x, a, p, place, valid, feature, features, factor, bend, F, FORM, REAL
-            )  # fmt: skip
-            s = biased(
-                s + shift[None], e, place, source, valid, head, hop, hop_bias, last_hop,
-                source_bias, pair_bias, H, PER_HEAD, REAL,
+            s = scored(
+                l, x, a, p, shift, e, place, source, valid, head, feature, None, hop,
+                hop_bias, last_hop, source_bias, pair_bias, features, factor, bend, H, F, FORM,
+                ALL, PER_HEAD, REAL,
             )  # fmt: skip
             at = e[:, None] * H + head[None, :]
             tl.store(out + at, s, valid[:, None] & (head < H)[None, :])

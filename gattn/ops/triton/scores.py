@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from gattn.ops.triton.elementary import PRODUCT, activated
+from gattn.ops.triton.elementary import PRODUCT, TOP_K, activated
 
 
 @triton.jit
@@ -156,3 +156,27 @@ def is_selected(selected, e, valid, head, H: tl.constexpr):
     there = valid[:, None] & (head < H)[None, :]
     byte = tl.load(selected + e[:, None] * ((H + 7) // 8) + (head // 8)[None, :], there, 0)
     return ((byte.to(tl.int32) >> (head % 8)[None, :]) & 1) != 0
+
+
+@triton.jit
+def scored(
+    left, x, weight, projected, shift, e, place, source, valid, head, feature, selected, hop,
+    hop_bias, last_hop, source_bias, pair_bias, features, scale, slope, H: tl.constexpr,
+    F: tl.constexpr, FORM: tl.constexpr, SELECT: tl.constexpr, PER_HEAD: tl.constexpr,
+    REAL: tl.constexpr,
+):  # fmt: skip
+    """Scores `[BE, BH]` with all biases; -inf where there is no pair, or not one of the top k.
+
+    Args: as those of `form_scores` and `biased`, and
+        shift: `[BH]`, the bias of the target.
+    """
+    score = form_scores(
+        left, x, weight, projected, place, valid, feature, features, scale, slope, F, FORM, REAL
+    )  # fmt: skip
+    score = biased(
+        score + shift[None], e, place, source, valid, head, hop, hop_bias, last_hop, source_bias,
+        pair_bias, H, PER_HEAD, REAL,
+    )  # fmt: skip
+    if SELECT == TOP_K:
+        score = tl.where(is_selected(selected, e, valid, head, H), score, float("-inf"))
+    return score
