@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gattn.compare.cells import Cell, cells
 from gattn.compare.run import grid
-from gattn.compare.table import Cell, cells
 from gattn.compare.trial import Row, Trial, load_task
 from gattn.data import attainable_accuracy
 
