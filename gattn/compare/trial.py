@@ -133,15 +133,13 @@ class Trial:
             object.__setattr__(self, "restart", 0.1)
 
     def _check_parts(self) -> None:
-        depths = MODELS[self.model].depths
+        depths, of = MODELS[self.model].depths, f"the model {self.model}"
         if kind_of(self.breadth) == "diffusion" or hops_of(self.breadth) is None:
-            depths = depths[:1]  # without distances there are no rings, and a round has one level
+            # Without distances there are no rings, and a round has one level.
+            depths, of = depths[:1], f"the breadth {self.breadth}"
         if self.depth not in depths:
             expected = " or ".join(map(str, depths))
-            raise ValueError(
-                f"depth: found {self.depth} for the model {self.model} and the breadth "
-                f"{self.breadth}, expected {expected}"
-            )
+            raise ValueError(f"depth: found {self.depth} for {of}, expected {expected}")
         for name in MODELS[self.model].fixed:
             found, expected = getattr(self, name), MODELS[self.model].recipe[name]
             if found != expected:

@@ -60,7 +60,7 @@ def test_the_whole_graph_with_and_without_distances():
 def test_a_word_that_a_model_has_not():
     with pytest.raises(ValueError, match="breadth: found learned:5 for the model gat, expected a"):
         Trial.of("karate", "gat", breadth="learned")
-    with pytest.raises(ValueError, match=r"depth: found 2 for .* the breadth full, expected 1"):
+    with pytest.raises(ValueError, match="depth: found 2 for the breadth full, expected 1"):
         Trial.of("karate", breadth="full", depth=2)
 
 
