@@ -17,11 +17,11 @@ of `gattn.compare.statistics` are reported beside it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gattn.compare.breadth import place
 from gattn.compare.cells import Cell, best_of, by_dataset, cells, described, fullest, varying
 from gattn.compare.statistics import Comparison, compare_to_best, standard_error
 from gattn.compare.trial import Row
@@ -138,10 +138,8 @@ def _least(found: Sequence[Cell], column: str, slack: float) -> list[Cell]:
 
 def _size(cell: Cell) -> tuple[Any, ...]:
     """Breadth, a number before a word, depth, layers, heads, and the rest to break ties."""
-    breadth = cell.settings["breadth"]
-    number = breadth if isinstance(breadth, int) else math.inf
     sizes = [cell.settings[name] for name in ("depth", "layers", "heads", "hidden")]
-    return (number, *sizes, str(breadth), str(sorted(cell.settings.items())))
+    return (place(cell.settings["breadth"]), *sizes, str(sorted(cell.settings.items())))
 
 
 def pareto(found: Sequence[Cell], cost: str = "seconds_per_epoch") -> list[Cell]:
