@@ -194,7 +194,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(task, tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("os.fsync", full)
-    monkeypatch.setattr("gattn.train._Run.finished", lambda self: len(self.history) > 1)
+    monkeypatch.setattr("gattn.train.run.Run.finished", lambda self: len(self.history) > 1)
     with pytest.raises(OSError, match="no space"):
         run(task, checkpoint=path, settings=replace(SETTINGS, epochs=1))
     assert path.read_bytes() == before
