@@ -35,7 +35,7 @@ def shapes(state: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def check_identity(path: Path, saved: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Refuse a checkpoint of another run; what an earlier version did not know is at its default."""
+    """Refuse a checkpoint of another run; a setting that it does not name is at its default."""
     usual = {name: value for name, value in asdict(Settings()).items() if name in expected}
     saved = usual | saved
     for name in saved | expected:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import torch
 
@@ -82,19 +82,14 @@ class Settings:
         check.one_of("precision", self.precision, tuple(PRECISIONS))
         if self.patience is not None:
             check.integer("patience", self.patience, 1)
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr: found {self.lr}, expected a number > 0")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay: found {self.weight_decay}, expected a number >= 0")
-        if self.clip is not None and not 0 < self.clip < math.inf:
-            raise ValueError(f"clip: found {self.clip}, expected a number > 0")
-        if not 0 <= self.label_smoothing < 1:
-            found = self.label_smoothing
-            raise ValueError(f"label_smoothing: found {found}, expected a number in [0, 1)")
+        _check_number("lr", self.lr, "> 0", lambda lr: 0 < lr < inf)
+        _check_number("weight_decay", self.weight_decay, ">= 0", lambda share: 0 <= share < inf)
+        _check_number("clip", self.clip, "> 0", lambda norm: 0 < norm < inf)
+        _check_number("label_smoothing", self.label_smoothing, "in [0, 1)", lambda s: 0 <= s < 1)
         self._check_schedule()
 
     def _check_schedule(self) -> None:
-        check.integer("warmup", self.warmup, 0, self.epochs - 1)
+        check.integer("warmup", self.warmup, 0)
         if self.scheduler is not None:
             check.one_of("scheduler", self.scheduler, SCHEDULERS)
         for name in ("lr_factor", "lr_every"):
@@ -102,7 +97,14 @@ class Settings:
             if found is not None and self.scheduler not in _IN_STEPS:
                 expected = f"None: the scheduler {self.scheduler} has no steps"
                 raise ValueError(f"{name}: found {found}, expected {expected}")
-        if self.lr_factor is not None and not 0 < self.lr_factor < 1:
-            raise ValueError(f"lr_factor: found {self.lr_factor}, expected a number in (0, 1)")
+        _check_number("lr_factor", self.lr_factor, "in (0, 1)", lambda factor: 0 < factor < 1)
         if self.lr_every is not None:
             check.integer("lr_every", self.lr_every, 1)
+
+
+def _check_number(name: str, value: object, which: str, fits: Callable[[float], bool]) -> None:
+    """A number for which `fits` holds, or None where that is the usual value."""
+    if value is None and getattr(Settings, name) is None:
+        return
+    if not fits(check.number(name, value, f"a number {which}")):
+        raise ValueError(f"{name}: found {value}, expected a number {which}")
