@@ -12,6 +12,7 @@ import torch
 import typer
 
 from gattn import cli, compare
+from gattn.cli import options, studies
 from gattn.compare import MODELS, NORMALIZERS, PRESETS, SCORES, read_rows, run
 from gattn.data import ENCODINGS
 from gattn.nn import DEPTHS
@@ -83,7 +84,7 @@ def test_several_values_in_any_form(monkeypatch, breadth):
         seen.extend(trials)
         raise typer.Exit
 
-    monkeypatch.setattr(cli, "_run", stop)
+    monkeypatch.setattr(studies, "_run", stop)
     assert cli.run(["compare", *breadth.split(), *KARATE, "--out", "results"]) == 0
     assert [trial.breadth for trial in seen] == [1, 2, 3]
 
@@ -133,6 +134,14 @@ def test_options_reach_the_trial(tmp_path):
         "weight_decay": 0.125,
         "optimizer": "adam",
         "patience": 1,
+        "monitor": "both",
+        "clip": 0.5,
+        "scheduler": "step",
+        "lr_factor": 0.2,
+        "lr_every": 3,
+        "warmup": 1,
+        "label_smoothing": 0.125,
+        "precision": "bfloat16",
     }
     named = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     rest = ["--first-seed", "7", "--threads", "1", "--checkpoints", str(tmp_path / "checkpoints")]
@@ -184,7 +193,7 @@ def test_the_demo_is_the_study_that_was_promised():
 
 def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     prepared = []
-    monkeypatch.setattr(cli, "prepare", lambda *found: prepared.append(found))
+    monkeypatch.setattr(studies, "prepare", lambda *found: prepared.append(found))
     changes = ["--option", "size=8", "--breadth", "2", "--depth", "1", "--seeds", "1", *TINY]
     changes += ["--threads", "2"]
     assert cli.run(["compare", "--preset", "demo", "--out", str(tmp_path), *changes]) == 0
@@ -203,12 +212,12 @@ def test_help(command, capsys, monkeypatch):
 
 
 def test_help_names_what_there_is(capsys, monkeypatch):
-    assert cli.MODELS.split(", ") == list(MODELS)
-    assert cli.SCORES.split(", ") == list(SCORES)
-    assert cli.NORMALIZERS.split(", ") == list(NORMALIZERS)
-    assert cli.ENCODINGS.split(", ") == list(ENCODINGS)
+    assert options.MODELS.split(", ") == list(MODELS)
+    assert options.SCORES.split(", ") == list(SCORES)
+    assert options.NORMALIZERS.split(", ") == list(NORMALIZERS)
+    assert options.ENCODINGS.split(", ") == list(ENCODINGS)
     levels = [set(DEPTHS[depth]) - set(DEPTHS.get(depth - 1, ())) for depth in DEPTHS]
-    said = cli.LEVELS.partition(": ")[2].replace("+ ", "").split(", ")
+    said = options.LEVELS.partition(": ")[2].replace("+ ", "").split(", ")
     assert said == [f"{depth} {min(level)}" for depth, level in zip(DEPTHS, levels, strict=True)]
     monkeypatch.setenv("COLUMNS", "300")
     cli.run(["train", "--help"])
@@ -258,6 +267,13 @@ OUT = ["--out", "results"]
         (["train", *KARATE, "--model", "gat", "--depth", "2"], "depth: found 2 for the model gat"),
         (["train", *KARATE, "--seeds", "0"], "seeds: found 0, expected at least 1"),
         (["train", *KARATE, "--epochs", "0"], "epochs: found 0"),
+        (["train", *KARATE, "--monitor", "f1"], "monitor: found 'f1', expected one of metric"),
+        (["train", *KARATE, "--clip", "0"], "clip: found 0.0, expected a number > 0"),
+        (["train", *KARATE, "--scheduler", "exp"], "scheduler: found 'exp', expected one of cos"),
+        (["train", *KARATE, "--lr-every", "3"], "lr_every: found 3, expected None"),
+        (["train", *KARATE, "--warmup", "-1"], "warmup: found -1, expected an int >= 0"),
+        (["train", *KARATE, "--label-smoothing", "1"], "label_smoothing: found 1.0, expected"),
+        (["train", *KARATE, "--precision", "half"], "precision: found 'half', expected one of"),
         (["train", *KARATE, "--device", "tpu"], "--device: found 'tpu', expected cpu, cuda"),
         (["train", *KARATE, "--threads", "0"], "threads: found 0, expected an int >= 1"),
         (["train", *KARATE, "--option", "size"], "--option: found 'size', expected name=value"),
