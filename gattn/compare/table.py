@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gattn.compare.trial import Row, Trial
@@ -17,8 +18,9 @@ from gattn.compare.trial import Row, Trial
 if TYPE_CHECKING:
     from rich.table import Table
 
-SETTINGS = tuple(field.name for field in fields(Trial) if field.name not in ("seed", "split"))
-"""The fields of a trial that make a cell."""
+_NOT_SHOWN = ("seed", "split", "dataset_sha256")
+SETTINGS = tuple(field.name for field in fields(Trial) if field.name not in _NOT_SHOWN)
+"""The fields of a trial that make a cell; a file of one's own is what its content is."""
 
 METRIC_TITLES = {
     "accuracy": "accuracy",
@@ -56,7 +58,10 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in {row["key"]: row for row in rows}.values():
-        groups.setdefault(tuple(_frozen(row.get(name)) for name in SETTINGS), []).append(row)
+        settings = {name: row.get(name) for name in SETTINGS}
+        # Wherever a file was when it was trained on: rows of one content belong together.
+        settings["dataset"] = row.get("dataset_sha256") or row["dataset"]
+        groups.setdefault(tuple(map(_frozen, settings.values())), []).append(row)
     found = [_cell(group) for group in groups.values()]
     first = ("dataset", "options", "model", "depth", "breadth")
     return sorted(found, key=lambda cell: [cell.settings[name] for name in first])
@@ -137,6 +142,14 @@ def common(found: Sequence[Cell]) -> str:
     return ", ".join([" ".join(named)] * bool(named) + rest)
 
 
+def dataset_title(row: Row) -> str:
+    """Return what a dataset is called: a file by its name and the first digits of its sha256."""
+    content = row.get("dataset_sha256")
+    if content is None:
+        return row["dataset"]
+    return f"{PurePath(row['dataset']).name or row['dataset']} ({content[:8]})"
+
+
 def percent(cell: Cell) -> float:
     """Return the mean test metric in per cent."""
     return 100 * (cell.mean("test") or 0.0)
@@ -194,6 +207,7 @@ def _val(cell: Cell) -> float:
 def _cell(group: list[Row]) -> Cell:
     # Rows older than a setting have no column for it.
     settings = {name: group[0].get(name) for name in SETTINGS}
+    settings["dataset"] = dataset_title(group[-1])
     finished = tuple(row for row in group if row["status"] == "ok")
     reasons = tuple(row["reason"] for row in group if row["status"] != "ok")
     return Cell(settings, group[0]["metric"], finished, reasons)
