@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from gattn.compare.breadth import place
 from gattn.compare.trial import Row, Trial
 
 if TYPE_CHECKING:
@@ -63,8 +64,14 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
         settings["dataset"] = row.get("dataset_sha256") or row["dataset"]
         groups.setdefault(tuple(map(_frozen, settings.values())), []).append(row)
     found = [_cell(group) for group in groups.values()]
-    first = ("dataset", "options", "model", "depth", "breadth")
-    return sorted(found, key=lambda cell: [cell.settings[name] for name in first])
+    first = ("dataset", "options", "model", "depth")
+    return sorted(
+        found,
+        key=lambda cell: (
+            *(cell.settings[name] for name in first),
+            place(cell.settings["breadth"]),
+        ),
+    )
 
 
 def grouped(found: Iterable[Cell], free: Sequence[str]) -> list[list[Cell]]:
