@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch_geometric
+from torch import Tensor, nn
 
 import gattn
 from gattn import _check as check
@@ -20,6 +21,7 @@ from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
 from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
 from gattn.data import ENCODINGS, NAMES, Task, encoded, load
+from gattn.inspection import summary
 from gattn.train import Epoch, Settings, fit, seed_everything
 
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
@@ -203,7 +205,8 @@ def run_trial(
 
     Returns:
         The settings, validation and test metrics (fractions), seconds, parameters, peak memory in
-        bytes (see `gattn.train.FitResult`), pairs, versions, the time.
+        bytes (see `gattn.train.FitResult`), pairs, what `gattn.inspection.summary` finds in the
+        model, versions, the time.
     """
     structure = build_structure(trial, task) if structure is None else structure
     split = trial.seed % task.num_splits if trial.split is None else trial.split
@@ -235,8 +238,32 @@ def run_trial(
         "peak_memory_bytes": result.peak_memory_bytes,
         "nodes": task.num_nodes,
         "pairs": num_pairs(structure),
+        **_inside(model, trial, task.to(device), structure.to(device)),
         **circumstances(device),
     }
+
+
+def known_distances(trial: Trial, task: Task, structure: Structure) -> gattn.Sparse | None:
+    """Return the distances of what are mere edges to the trial's model, None if they are not.
+
+    Args:
+        trial: whose breadth it is.
+        task: its dataset.
+        structure: of `build_structure`.
+    """
+    if not isinstance(structure, Tensor) or trial.breadth == 1:
+        return None
+    found = gattn.k_hop(task.edge_index.cpu(), trial.breadth, task.num_nodes)
+    return found.to(structure.device) if isinstance(found, gattn.Sparse) else None
+
+
+def _inside(model: nn.Module, trial: Trial, task: Task, structure: Structure) -> Row:
+    """Return what the trained model attends to; a model that tells nothing fails no trial."""
+    try:
+        hops = known_distances(trial, task, structure)
+        return summary(model, task.x, structure, hops=hops)
+    except (ValueError, TypeError, RuntimeError, MemoryError):
+        return dict.fromkeys(("hop_mass", "gate", "radius"))
 
 
 def circumstances(device: str | torch.device) -> Row:

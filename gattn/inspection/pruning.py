@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from gattn.inspection.parameters import channels_of, has_heads, keep_heads, rows_of, set_rows
 
+_ADDED = ("res", "lin_skip", "lin_beta")
+
 
 class KeptHeads(nn.Module):
     """An attention layer that has lost heads, behind the face of one that has all of them.
@@ -34,12 +36,13 @@ class KeptHeads(nn.Module):
         if self.bias is not None:
             layer.bias = None  # type: ignore[assignment]
         self.added = nn.ModuleDict()
-        for name in ("res", "lin_skip", "lin_beta"):
+        for name in _ADDED:
             module = getattr(layer, name, None)
             if isinstance(module, nn.Module):
-                self.added[name] = module
                 setattr(layer, name, None)
-        if getattr(layer, "root_weight", False):
+                if getattr(layer, "root_weight", True):  # without, PyG's layer never uses it
+                    self.added[name] = module
+        if hasattr(layer, "root_weight"):
             layer.root_weight = False  # type: ignore[assignment]
         keep_heads(layer, kept)
         self.layer = layer
