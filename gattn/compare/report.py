@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from gattn.compare.breadth import reach_of
 from gattn.compare.plot import heat_map, reach
 from gattn.compare.table import Cell, cells, grouped, markdown, percent, title, varying
 from gattn.compare.trial import Row
@@ -125,7 +126,7 @@ def _about_best(group: list[Cell], name: str, reference: Sequence[Row]) -> list[
         f"{name}Chosen by validation: breadth {breadth}, depth {depth}, "
         f"test {title(best)} {percent(best):.1f}."
     ]
-    hops = breadth * best.settings["layers"]
+    hops = (reach_of(breadth) or 0) * best.settings["layers"]
     within = [row for row in reference if row["radius"] <= hops]
     if within:
         row = within[-1]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import gattn
 from gattn import _check as check
+from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
 from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
@@ -25,6 +26,17 @@ from gattn.inspection import summary
 from gattn.train import Epoch, Settings, fit, seed_everything
 
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
+_FIRST = frozenset(
+    (
+        *("dataset", "model", "breadth", "depth", "options", "score", "normalizer", "layers"),
+        *("hidden", "heads", "dropout", "epochs", "lr", "weight_decay", "optimizer", "patience"),
+        *("seed", "split"),
+    )
+)
+"""The settings that the first rows had."""
+
+FARTHEST = 5
+"""Hops that are told apart where all nodes attend to all; one more is whatever is farther."""
 
 Row = dict[str, Any]
 """A flat JSON object: the settings of a trial and what came out of it."""
@@ -37,7 +49,8 @@ class Trial:
     Args:
         dataset: a name of `gattn.data.NAMES`.
         model: a name of `gattn.compare.MODELS`.
-        breadth: hops that a node looks, 0 for itself only.
+        breadth: hops that a node looks, 0 for itself only; or `learned`, `diffusion`, `full`, as
+            `gattn.compare.breadth` has them.
         depth: nested attentions of a layer, a number of `gattn.nn.DEPTHS`.
         options: of the dataset, pairs of a name and a value, such as `(("size", 40),)`.
         score: a name of `SCORES`, None for models with a score of their own.
@@ -65,7 +78,7 @@ class Trial:
 
     dataset: str
     model: str = "attention"
-    breadth: int = 1
+    breadth: Breadth = 1
     depth: int = 1
     options: tuple[tuple[str, Setting], ...] = ()
     score: str | None = None
@@ -96,6 +109,8 @@ class Trial:
         check.one_of("dataset", self.dataset, NAMES)
         check.one_of("model", self.model, tuple(MODELS))
         object.__setattr__(self, "options", tuple(sorted(self.options)))
+        object.__setattr__(self, "breadth", breadth_of(self.breadth))
+        self._check_breadth()
         for name in ("dropout", "lr", "weight_decay"):
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in _OF_ROUNDS:
@@ -104,20 +119,31 @@ class Trial:
         self._check_parts()
 
     def _check_numbers(self) -> None:
-        for name, low in {"breadth": 0, "layers": 1, "hidden": 1, "heads": 1, "seed": 0}.items():
+        for name, low in {"layers": 1, "hidden": 1, "heads": 1, "seed": 0}.items():
             check.integer(name, getattr(self, name), low)
         check.fraction("dropout", self.dropout)
         if self.split is not None:
             check.integer("split", self.split, 0)
         self.settings()
 
+    def _check_breadth(self) -> None:
+        kind, kinds = kind_of(self.breadth), MODELS[self.model].kinds
+        if kind not in kinds:
+            expected = " or ".join(("a number of hops", *kinds[1:]))
+            raise ValueError(
+                f"breadth: found {self.breadth} for the model {self.model}, expected {expected}"
+            )
+        if kind == "diffusion" and self.restart is None:
+            object.__setattr__(self, "restart", 0.1)
+
     def _check_parts(self) -> None:
-        depths = MODELS[self.model].depths
+        depths, of = MODELS[self.model].depths, f"the model {self.model}"
+        if kind_of(self.breadth) == "diffusion" or hops_of(self.breadth) is None:
+            # Without distances there are no rings, and a round has one level.
+            depths, of = depths[:1], f"the breadth {self.breadth}"
         if self.depth not in depths:
             expected = " or ".join(map(str, depths))
-            raise ValueError(
-                f"depth: found {self.depth} for the model {self.model}, expected {expected}"
-            )
+            raise ValueError(f"depth: found {self.depth} for {of}, expected {expected}")
         for name in MODELS[self.model].fixed:
             found, expected = getattr(self, name), MODELS[self.model].recipe[name]
             if found != expected:
@@ -141,17 +167,22 @@ class Trial:
 
     def _check_share(self, name: str) -> None:
         value, has = getattr(self, name), name in MODELS[self.model].recipe
+        has |= name == "restart" and kind_of(self.breadth) == "diffusion"
         if has:
             object.__setattr__(self, name, check.fraction(name, value))
         elif value is not None:
             raise ValueError(f"{name}: found {value} for the model {self.model}, expected none")
 
     def key(self) -> str:
-        """Return 16 hexadecimal digits that stand for the settings, the same in every process."""
+        """Return 16 hexadecimal digits that stand for the settings, the same in every process.
+
+        A setting that is younger than the first rows counts only where it is not the usual one, so
+        that older rows keep their keys.
+        """
         settings = asdict(self)
-        for name in ("encoding", *_OF_ROUNDS):
-            if settings[name] is None:
-                del settings[name]  # rows older than this setting keep their keys
+        for field in fields(self):
+            if field.name not in _FIRST and settings[field.name] == field.default:
+                del settings[field.name]
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -178,7 +209,7 @@ def build_structure(trial: Trial, task: Task) -> Structure:
     These are the pairs of `trial.breadth` hops, with clusters where `trial.depth` needs them.
     """
     pairs = MODELS[trial.model].structure(task, trial.breadth)
-    if isinstance(pairs, (gattn.Sparse, gattn.Streamed)) and needs_clusters(trial.depth):
+    if not isinstance(pairs, Tensor) and needs_clusters(trial.depth):
         return surrounded(pairs, task.edge_index)
     return pairs
 
@@ -244,17 +275,27 @@ def run_trial(
 
 
 def known_distances(trial: Trial, task: Task, structure: Structure) -> gattn.Sparse | None:
-    """Return the distances of what are mere edges to the trial's model, None if they are not.
+    """Return pairs with distances where those of the trial have none.
+
+    Those are the edges of several hops that PyG's layers are given, and all nodes with all: there
+    the distances up to `FARTHEST` are told apart. None where none are needed, or too many.
 
     Args:
         trial: whose breadth it is.
         task: its dataset.
         structure: of `build_structure`.
     """
-    if not isinstance(structure, Tensor) or trial.breadth == 1:
+    if isinstance(structure, Tensor) and trial.breadth != 1:
+        hops = hops_of(trial.breadth)
+    elif isinstance(structure, gattn.Span):
+        hops = FARTHEST
+    else:
         return None
-    found = gattn.k_hop(task.edge_index.cpu(), trial.breadth, task.num_nodes)
-    return found.to(structure.device) if isinstance(found, gattn.Sparse) else None
+    try:
+        found = gattn.k_hop(task.edge_index.cpu(), hops or 0, task.num_nodes, streamed=False)
+    except ValueError:
+        return None  # too many pairs to write out
+    return found.to(structure.device)
 
 
 def _inside(model: nn.Module, trial: Trial, task: Task, structure: Structure) -> Row:

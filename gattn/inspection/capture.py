@@ -237,7 +237,7 @@ def _tokens(call: Call, hops: Sparse | None) -> AttentionMap:
 
 
 def _sequence(call: Call, hops: Sparse | None) -> AttentionMap:
-    """torch's attention of sequences: position s of sequence b is source `b * S + s`."""
+    """Torch's attention of sequences: position s of sequence b is source `b * S + s`."""
     asked = call.arguments | {"need_weights": True, "average_attn_weights": False}
     dense = call.layer.forward(**asked)[1]
     dense = dense[None] if dense.dim() == 3 else dense

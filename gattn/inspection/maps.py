@@ -163,7 +163,9 @@ class AttentionMap:
         """The mean over the heads of the shares, `[N, M]` sparse (COO): rows are targets."""
         size = (self.num_targets, self.num_sources)
         share = self.shares().mean(1)
-        return torch.sparse_coo_tensor(self.edge_index.long().flip(0), share, size, check_invariants=False).coalesce()
+        return torch.sparse_coo_tensor(
+            self.edge_index.long().flip(0), share, size, check_invariants=False
+        ).coalesce()
 
     def _neighbor(self, pair: int, share: float) -> Neighbor:
         hop = None if self.hop is None else int(self.hop[pair])

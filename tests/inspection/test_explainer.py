@@ -29,8 +29,11 @@ def explained(model, reduce):
         AttentionExplainer(reduce),
         explanation_type="model",
         edge_mask_type="object",
-        model_config={"mode": "multiclass_classification", "task_level": "node",
-                      "return_type": "raw"},
+        model_config={
+            "mode": "multiclass_classification",
+            "task_level": "node",
+            "return_type": "raw",
+        },
     )
     return explainer(features(), PLAIN).edge_mask
 

@@ -72,12 +72,11 @@ def test_a_head_comes_back_after_an_error():
 
 
 def test_what_has_no_heads_is_refused():
-    with pytest.raises(TypeError, match="layer: found Linear, expected a layer with heads"):
-        with ablated(nn.Linear(2, 2), 0):
-            pass
-    with pytest.raises(ValueError, match="head: found 3"):
-        with ablated(GATConv(6, 4, 3), 3):
-            pass
+    expected = "layer: found Linear, expected a layer with heads"
+    with pytest.raises(TypeError, match=expected), ablated(nn.Linear(2, 2), 0):
+        pass
+    with pytest.raises(ValueError, match="head: found 3"), ablated(GATConv(6, 4, 3), 3):
+        pass
 
 
 def test_importance_is_what_is_lost():

@@ -38,9 +38,7 @@ LAYERS = {
     "channels": lambda: GraphAttention(
         6, 4, 3, hop_bias=2, levels=("node", "hop"), per_channel=True
     ),
-    "gate": lambda: GraphAttention(
-        6, 4, 3, hop_bias=2, levels=("node", "hop"), hop_mixing="gate"
-    ),
+    "gate": lambda: GraphAttention(6, 4, 3, hop_bias=2, levels=("node", "hop"), hop_mixing="gate"),
     "signed": lambda: GraphAttention(
         6, 4, 3, hop_bias=2, levels=("node", "hop"), hop_mixing="signed"
     ),
@@ -111,8 +109,14 @@ def test_as_many_numbers_as_a_layer_that_never_had_more_heads(name):
     for key, shape in state.items():
         before = dict(made.named_parameters())[key].shape
         same = shape == tuple(before)
-        assert same == (key in ("score.log_temperature", "feature_level.lin_token.weight",
-                                "feature_level.lin_token.bias")), key
+        assert same == (
+            key
+            in (
+                "score.log_temperature",
+                "feature_level.lin_token.weight",
+                "feature_level.lin_token.bias",
+            )
+        ), key
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_the_gat_recipe(layer):
     expected = silenced(model, {"layers.0": [0, 2]}, features(), EDGES)
     torch.testing.assert_close(smaller(features(), EDGES), expected, **EXACT)
     found = attention_maps(smaller, features(), EDGES)
-    assert [name for name in found] == ["layers.0.layer", "layers.1"]
+    assert list(found) == ["layers.0.layer", "layers.1"]
     assert found["layers.0.layer"].heads == 1
 
 
