@@ -129,7 +129,9 @@ def _hop_mass(call: Call, hops: Sparse | None) -> list[float] | None:
     return [round(share, 6) for share in mass.tolist()]
 
 
-def _histogram(decided: list[Tensor]) -> dict[str, Any]:
+def _histogram(decided: list[Tensor]) -> dict[str, Any] | None:
     gate = torch.cat([each.flatten().float().cpu() for each in decided])
+    if not bool(gate.isfinite().all()):
+        return None
     counts = torch.histc(gate, bins=10, min=0.0, max=1.0)
     return {"mean": round(float(gate.mean()), 6), "histogram": counts.long().tolist()}

@@ -276,4 +276,4 @@ def test_what_cannot_be_told_is_refused():
     ones, size = torch.ones(EDGES.shape[1], dtype=torch.float64), (NODES, NODES)
     sparse = torch.sparse_coo_tensor(EDGES.flip(0), ones, size, check_invariants=True)
     with pytest.raises(ValueError, match="edge_index: found a sparse adjacency"):
-        attention_maps(stirred(GATConv(6, 4, 2)), features(), sparse)
+        attention_maps(stirred(TransformerConv(6, 4, 2)), features(), sparse)
