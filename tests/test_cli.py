@@ -12,6 +12,7 @@ import torch
 import typer
 
 from gattn import cli, compare
+from gattn.cli import options, studies
 from gattn.compare import MODELS, NORMALIZERS, PRESETS, SCORES, read_rows, run
 from gattn.data import ENCODINGS
 from gattn.nn import DEPTHS
@@ -83,7 +84,7 @@ def test_several_values_in_any_form(monkeypatch, breadth):
         seen.extend(trials)
         raise typer.Exit
 
-    monkeypatch.setattr(cli, "_run", stop)
+    monkeypatch.setattr(studies, "_run", stop)
     assert cli.run(["compare", *breadth.split(), *KARATE, "--out", "results"]) == 0
     assert [trial.breadth for trial in seen] == [1, 2, 3]
 
@@ -184,7 +185,7 @@ def test_the_demo_is_the_study_that_was_promised():
 
 def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     prepared = []
-    monkeypatch.setattr(cli, "prepare", lambda *found: prepared.append(found))
+    monkeypatch.setattr(studies, "prepare", lambda *found: prepared.append(found))
     changes = ["--option", "size=8", "--breadth", "2", "--depth", "1", "--seeds", "1", *TINY]
     changes += ["--threads", "2"]
     assert cli.run(["compare", "--preset", "demo", "--out", str(tmp_path), *changes]) == 0
@@ -203,12 +204,12 @@ def test_help(command, capsys, monkeypatch):
 
 
 def test_help_names_what_there_is(capsys, monkeypatch):
-    assert cli.MODELS.split(", ") == list(MODELS)
-    assert cli.SCORES.split(", ") == list(SCORES)
-    assert cli.NORMALIZERS.split(", ") == list(NORMALIZERS)
-    assert cli.ENCODINGS.split(", ") == list(ENCODINGS)
+    assert options.MODELS.split(", ") == list(MODELS)
+    assert options.SCORES.split(", ") == list(SCORES)
+    assert options.NORMALIZERS.split(", ") == list(NORMALIZERS)
+    assert options.ENCODINGS.split(", ") == list(ENCODINGS)
     levels = [set(DEPTHS[depth]) - set(DEPTHS.get(depth - 1, ())) for depth in DEPTHS]
-    said = cli.LEVELS.partition(": ")[2].replace("+ ", "").split(", ")
+    said = options.LEVELS.partition(": ")[2].replace("+ ", "").split(", ")
     assert said == [f"{depth} {min(level)}" for depth, level in zip(DEPTHS, levels, strict=True)]
     monkeypatch.setenv("COLUMNS", "300")
     cli.run(["train", "--help"])

@@ -1,0 +1,93 @@
+"""Options of `gattn train`, `compare` and `data`, and what help says of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from gattn._arguments import WHOLE, about, number
+
+MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
+MODELS += ", diffusion, layer, layer-blind"
+SCORES = (
+    "dot, scaled_dot, general, cosine, additive, gat, gatv2, distance, supergat_mx, supergat_sd, "
+    "mlp, tempered"
+)
+NORMALIZERS = "softmax, sparsemax, entmax15, sigmoid, tanh, top4, top8, top16, hard"
+ENCODINGS = "laplacian, random_walk"
+LEVELS = "Levels of a layer: 1 node, 2 + hop, 3 + feature, 4 + cluster"
+TUNED = "[dim]\\[default: by model, see below][/dim]"
+USUAL = (
+    "Defaults of the model attention: score scaled_dot, normalizer softmax, layers 2, hidden 32, "
+    "heads 8, dropout 0.2, epochs 200, lr 0.01, weight_decay 0.0, optimizer adamw. "
+    "Of layer and layer-blind: score scaled_dot, normalizer softmax, layers 1, hidden 64, heads 1, "
+    "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Of all others, the GAT "
+    "paper's: layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
+    "weight_decay 0.0005, optimizer adam, and of diffusion score gat, normalizer softmax, "
+    "restart 0.1, attention_dropout 0.2, feature_dropout 0.0; its breadth is the number of rounds."
+)
+
+SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_decay")
+SETTINGS += ("optimizer", "patience", "restart", "attention_dropout", "feature_dropout")
+"""Options that are a trial's settings of the same name."""
+
+of_model = partial(about, "Model")
+of_training = partial(about, "Training")
+of_study = partial(about, "Study")
+DECIMAL = number(float, "a number")
+NUMBERS = "several: 1 2 3, or 1,2,3"
+
+Root = Annotated[
+    Path | None,
+    about(
+        None,
+        "Folder of the datasets, in PyG's layout.",
+        metavar="FOLDER",
+        show_default="~/.cache/gattn",
+    ),
+]
+Option = Annotated[
+    list[str] | None,
+    about(
+        None, "Options of the dataset, such as size=40 for minesweeper.", metavar="NAME=VALUE..."
+    ),
+]
+Layers = Annotated[int | None, of_model(f"Layers. {TUNED}", **WHOLE)]
+Hidden = Annotated[
+    int | None,
+    of_model(
+        f"Width; for models of the GAT recipe the channels of one head. {TUNED}",
+        **WHOLE,
+    ),
+]
+Heads = Annotated[int | None, of_model(f"Heads. {TUNED}", **WHOLE)]
+Dropout = Annotated[float | None, of_model(f"Dropout. {TUNED}", **DECIMAL)]
+Restart = Annotated[float | None, of_model("Of diffusion: own share in a round.", **DECIMAL)]
+WeightDrop = Annotated[float | None, of_model("Of diffusion: dropout of the weights.", **DECIMAL)]
+RoundDrop = Annotated[float | None, of_model("Of diffusion: dropout in a round.", **DECIMAL)]
+Epochs = Annotated[int | None, of_training(f"Epochs. {TUNED}", **WHOLE)]
+Lr = Annotated[float | None, of_training(f"Learning rate. {TUNED}", **DECIMAL)]
+Decay = Annotated[float | None, of_training(f"Weight decay. {TUNED}", **DECIMAL)]
+Optimizer = Annotated[str | None, of_training(f"adam or adamw. {TUNED}", metavar="NAME")]
+Patience = Annotated[
+    int | None,
+    of_training(
+        "Stop after so many epochs without a better validation metric.",
+        show_default="never",
+        **WHOLE,
+    ),
+]
+FirstSeed = Annotated[int, of_study("The first seed; the others follow.", **WHOLE)]
+Checkpoints = Annotated[
+    Path | None,
+    of_study(
+        "Folder of checkpoints: a killed training continues from its own.",
+        metavar="FOLDER",
+        show_default="none are written",
+    ),
+]
+Device = Annotated[str, of_study("cpu, cuda or cuda:1.", metavar="NAME")]
+Threads = Annotated[
+    int | None, of_study("Threads of torch on the CPU.", show_default="torch's", **WHOLE)
+]

@@ -1,0 +1,262 @@
+"""The commands `gattn train` and `gattn compare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gattn._arguments import (
+    WHOLE,
+    UsageError,
+    about,
+    given,
+    options_of,
+    prepare,
+    refusals_of_use,
+)
+from gattn.cli.options import (
+    ENCODINGS,
+    LEVELS,
+    MODELS,
+    NORMALIZERS,
+    NUMBERS,
+    SCORES,
+    SETTINGS,
+    TUNED,
+    Checkpoints,
+    Decay,
+    Device,
+    Dropout,
+    Epochs,
+    FirstSeed,
+    Heads,
+    Hidden,
+    Layers,
+    Lr,
+    Optimizer,
+    Option,
+    Patience,
+    Restart,
+    Root,
+    RoundDrop,
+    Threads,
+    WeightDrop,
+    of_model,
+    of_study,
+)
+
+if TYPE_CHECKING:
+    from gattn.compare.run import Row
+    from gattn.compare.trial import Trial
+
+# What commands do imports PyG, which takes seconds: inside them, so that help is there at once.
+
+
+def train(
+    ctx: typer.Context,
+    dataset: Annotated[str, about(None, "A name of `gattn data list`.", metavar="NAME")],
+    root: Root = None,
+    option: Option = None,
+    model: Annotated[str, of_model(f"{MODELS}.", metavar="NAME")] = "attention",
+    breadth: Annotated[int, of_model("Hops that a node looks.", **WHOLE)] = 1,
+    depth: Annotated[int, of_model(f"{LEVELS}.", **WHOLE)] = 1,
+    score: Annotated[str | None, of_model(f"{SCORES}. {TUNED}", metavar="NAME")] = None,
+    normalizer: Annotated[str | None, of_model(f"{NORMALIZERS}. {TUNED}", metavar="NAME")] = None,
+    encoding: Annotated[
+        str | None,
+        of_model(f"Positions joined to the features: {ENCODINGS}.", metavar="NAME"),
+    ] = None,
+    layers: Layers = None,
+    hidden: Hidden = None,
+    heads: Heads = None,
+    dropout: Dropout = None,
+    restart: Restart = None,
+    attention_dropout: WeightDrop = None,
+    feature_dropout: RoundDrop = None,
+    epochs: Epochs = None,
+    lr: Lr = None,
+    weight_decay: Decay = None,
+    optimizer: Optimizer = None,
+    patience: Patience = None,
+    seeds: Annotated[int, of_study("How many seeds.", **WHOLE)] = 1,
+    first_seed: FirstSeed = 0,
+    out: Annotated[
+        Path | None,
+        of_study(
+            "Where the rows go: a folder, or a file that ends in .jsonl. Seeds that are there are "
+            "not trained again.",
+            metavar="PATH",
+            show_default="nowhere",
+        ),
+    ] = None,
+    checkpoints: Checkpoints = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Train one model over several seeds, and print mean ± standard deviation.
+
+    Where a dataset has several splits, seed s takes split s modulo their number.
+    """
+    from gattn.compare import grid, print_table
+
+    with refusals_of_use():
+        named = {"score": score, "normalizer": normalizer}
+        trials = grid(
+            dataset=[dataset],
+            model=[model],
+            breadth=[breadth],
+            depth=[depth],
+            **{name: [value] for name, value in named.items() if value is not None},
+            encoding=_encodings([encoding or "none"]),
+            options=options_of(option or []),
+            seeds=seeds,
+            first_seed=first_seed,
+            **_settings(ctx, {}),
+        )
+        prepare(device, threads)
+    rows = _run(trials, out, root, device, checkpoints)
+    print_table(rows)
+    _fail_if_failed(rows)
+
+
+def compare(
+    ctx: typer.Context,
+    out: Annotated[
+        Path, about(None, "Folder of rows (trials.jsonl), table.md and figures.", metavar="FOLDER")
+    ],
+    preset: Annotated[
+        str | None,
+        about(None, "A ready-made study: demo. What is given besides changes it.", metavar="NAME"),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, about(None, "Names of `gattn data list`.", metavar="NAME...")
+    ] = None,
+    root: Root = None,
+    option: Option = None,
+    model: Annotated[
+        list[str] | None, of_model(f"{MODELS}.", metavar="NAME...", show_default="attention")
+    ] = None,
+    breadth: Annotated[
+        list[str] | None,
+        of_model(f"Hops that a node looks; {NUMBERS}.", metavar="INTEGER...", show_default="1"),
+    ] = None,
+    depth: Annotated[
+        list[str] | None,
+        of_model(f"{LEVELS}; {NUMBERS}.", metavar="INTEGER...", show_default="1"),
+    ] = None,
+    score: Annotated[list[str] | None, of_model(f"{SCORES}. {TUNED}", metavar="NAME...")] = None,
+    normalizer: Annotated[
+        list[str] | None, of_model(f"{NORMALIZERS}. {TUNED}", metavar="NAME...")
+    ] = None,
+    encoding: Annotated[
+        list[str] | None,
+        of_model(
+            f"Positions joined to the features: none, {ENCODINGS}.",
+            metavar="NAME...",
+            show_default="none",
+        ),
+    ] = None,
+    layers: Layers = None,
+    hidden: Hidden = None,
+    heads: Heads = None,
+    dropout: Dropout = None,
+    restart: Restart = None,
+    attention_dropout: WeightDrop = None,
+    feature_dropout: RoundDrop = None,
+    epochs: Epochs = None,
+    lr: Lr = None,
+    weight_decay: Decay = None,
+    optimizer: Optimizer = None,
+    patience: Patience = None,
+    seeds: Annotated[int | None, of_study("How many seeds.", show_default="1", **WHOLE)] = None,
+    first_seed: FirstSeed = 0,
+    checkpoints: Checkpoints = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Train every combination of breadth and depth; print a table and draw heat maps.
+
+    One JSON line per finished trial is appended to OUT/trials.jsonl. The same call again skips
+    what is finished, so a study that was stopped goes on; failed trials are tried again. Table and
+    figures show all rows of the file.
+    """
+    from gattn.compare import attainable_rows, grid, print_table, read_rows, write_report
+
+    with refusals_of_use():
+        study = _preset(preset)
+        study |= given(ctx, ("dataset", "model", "score", "normalizer", "encoding"))
+        study |= {"encoding": _encodings(study["encoding"])} if encoding else {}
+        for name in ("breadth", "depth"):
+            study |= {k: _whole(k, v) for k, v in given(ctx, (name,)).items()}
+        study |= {"options": options_of(option)} if option else {}
+        study |= {"seeds": seeds} if seeds is not None else {}
+        if "dataset" not in study:
+            raise UsageError("--dataset: found none, expected a name of `gattn data list`")
+        if out.suffix == ".jsonl":
+            raise UsageError(f"--out: found the file {out}, expected a folder")
+        usual = study.pop("threads", None)
+        prepare(device, usual if threads is None else threads)
+        trials = grid(**_settings(ctx, study), first_seed=first_seed)
+    _run(trials, out, root, device, checkpoints)
+    rows = read_rows(out / "trials.jsonl")
+    print_table(rows)
+    said, written = write_report(rows, out, attainable_rows(rows, trials[0], root))
+    typer.echo("\n".join(said) + f"\n\nwritten: {', '.join(map(str, written))}")
+    _fail_if_failed(rows)
+
+
+def _settings(ctx: typer.Context, study: dict[str, Any]) -> dict[str, Any]:
+    chosen = {name: ctx.params[name] for name in SETTINGS if ctx.params[name] is not None}
+    return {**study, **chosen}
+
+
+def _whole(name: str, values: Sequence[str]) -> list[int]:
+    try:
+        return [int(value) for value in values]
+    except ValueError:
+        found = " ".join(values)
+        raise UsageError(f"--{name}: found {found!r}, expected whole numbers: 1 2 3") from None
+
+
+def _encodings(names: Sequence[str]) -> list[str | None]:
+    return [None if name == "none" else name for name in names]
+
+
+def _preset(name: str | None) -> dict[str, Any]:
+    from gattn.compare import PRESETS
+
+    if name is not None and name not in PRESETS:
+        raise UsageError(f"--preset: found {name!r}, expected one of {', '.join(PRESETS)}")
+    return {} if name is None else dict(PRESETS[name])
+
+
+def _run(
+    trials: Sequence[Trial],
+    out: Path | None,
+    root: Path | None,
+    device: str,
+    checkpoints: Path | None,
+) -> list[Row]:
+    """Run the trials under a progress bar; Ctrl-C says what is kept and exits with 130."""
+    from gattn.compare import progress_bar, run_study
+
+    try:
+        with progress_bar() as watcher:
+            return run_study(
+                trials, out, root=root, device=device, checkpoints=checkpoints, watcher=watcher
+            )
+    except KeyboardInterrupt:
+        kept = "nothing was kept (no --out)" if out is None else f"finished trials are in {out}"
+        print(f"interrupted: {kept}; the same command goes on with the rest", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _fail_if_failed(rows: Sequence[Row]) -> None:
+    latest = {row["key"]: row for row in rows}.values()
+    failed = [row for row in latest if row["status"] != "ok"]
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(latest)} trials failed: {failed[-1]['reason']}")
