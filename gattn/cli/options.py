@@ -16,6 +16,7 @@ SCORES = (
 )
 NORMALIZERS = "softmax, sparsemax, entmax15, sigmoid, tanh, top4, top8, top16, hard"
 ENCODINGS = "laplacian, random_walk"
+BREADTH = "Hops that a node looks, or learned:5, diffusion:6, full, full:3."
 LEVELS = "Levels of a layer: 1 node, 2 + hop, 3 + feature, 4 + cluster"
 TUNED = "[dim]\\[default: by model, see below][/dim]"
 USUAL = (

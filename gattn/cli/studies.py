@@ -19,6 +19,7 @@ from gattn._arguments import (
     refusals_of_use,
 )
 from gattn.cli.options import (
+    BREADTH,
     ENCODINGS,
     LEVELS,
     MODELS,
@@ -62,7 +63,7 @@ def train(
     root: Root = None,
     option: Option = None,
     model: Annotated[str, of_model(f"{MODELS}.", metavar="NAME")] = "attention",
-    breadth: Annotated[int, of_model("Hops that a node looks.", **WHOLE)] = 1,
+    breadth: Annotated[str, of_model(BREADTH, metavar="BREADTH")] = "1",
     depth: Annotated[int, of_model(f"{LEVELS}.", **WHOLE)] = 1,
     score: Annotated[str | None, of_model(f"{SCORES}. {TUNED}", metavar="NAME")] = None,
     normalizer: Annotated[str | None, of_model(f"{NORMALIZERS}. {TUNED}", metavar="NAME")] = None,
@@ -142,7 +143,7 @@ def compare(
     ] = None,
     breadth: Annotated[
         list[str] | None,
-        of_model(f"Hops that a node looks; {NUMBERS}.", metavar="INTEGER...", show_default="1"),
+        of_model(f"{BREADTH} {NUMBERS}.", metavar="BREADTH...", show_default="1"),
     ] = None,
     depth: Annotated[
         list[str] | None,
@@ -190,8 +191,8 @@ def compare(
         study = _preset(preset)
         study |= given(ctx, ("dataset", "model", "score", "normalizer", "encoding"))
         study |= {"encoding": _encodings(study["encoding"])} if encoding else {}
-        for name in ("breadth", "depth"):
-            study |= {k: _whole(k, v) for k, v in given(ctx, (name,)).items()}
+        study |= given(ctx, ("breadth",))
+        study |= {k: _whole(k, v) for k, v in given(ctx, ("depth",)).items()}
         study |= {"options": options_of(option)} if option else {}
         study |= {"seeds": seeds} if seeds is not None else {}
         if "dataset" not in study:

@@ -17,6 +17,7 @@ from torch_geometric import nn as pyg
 import gattn
 from gattn import nn as gattn_nn
 from gattn import normalizers, scores
+from gattn.compare.breadth import KINDS, Breadth, hops_of, kind_of
 from gattn.compare.diffusing import Diffusing
 from gattn.compare.surroundings import Surrounded, needs_clusters
 from gattn.nn import DEPTHS
@@ -67,14 +68,16 @@ class Model:
         recipe: its usual settings, fields of a `Trial`.
         about: one line for the command line's help.
         fixed: those of the settings that cannot be changed.
+        kinds: of breadths that it takes, some of `gattn.compare.breadth.KINDS`.
     """
 
     build: Callable[..., nn.Module]
-    structure: Callable[[Task, int], Tensor | gattn.Sparse | gattn.Streamed]
+    structure: Callable[[Task, Breadth], Tensor | gattn.Neighborhood]
     depths: tuple[int, ...]
     recipe: Mapping[str, Setting]
     about: str
     fixed: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("hops",)
 
 
 class Classic(nn.Module):
@@ -126,7 +129,8 @@ class OneLayer(nn.Module):
         out_channels: classes.
         heads: of the layer, concatenated.
         dropout: of what the layer gets, and of the attention weights.
-        attention: further arguments of `GraphAttention`.
+        layer: `GraphAttention` or one of its kind.
+        attention: further arguments of it.
 
     Raises:
         ValueError: `hidden_channels` is no multiple of `heads`.
@@ -139,6 +143,7 @@ class OneLayer(nn.Module):
         out_channels: int,
         heads: int,
         dropout: float,
+        layer: type[gattn_nn.GraphAttention] = gattn_nn.GraphAttention,
         **attention: Any,
     ) -> None:
         super().__init__()
@@ -146,7 +151,7 @@ class OneLayer(nn.Module):
             raise ValueError(f"hidden: found {hidden_channels}, expected a multiple of {heads}")
         self.dropout = dropout
         self.lin_in = nn.Linear(in_channels, hidden_channels)
-        self.attention = gattn_nn.GraphAttention(
+        self.attention = layer(
             hidden_channels, hidden_channels // heads, heads, dropout=dropout, **attention
         )
         self.lin_out = nn.Linear(hidden_channels, out_channels)
@@ -170,7 +175,7 @@ def _attention(trial: Trial, in_channels: int, out_channels: int, **more: Any) -
         out_channels,
         heads=trial.heads,
         dropout=trial.dropout,
-        hop_bias=trial.breadth,
+        **_looking(trial),
         **_parts(trial),
         **more,
     )
@@ -180,20 +185,28 @@ def _attention(trial: Trial, in_channels: int, out_channels: int, **more: Any) -
 def _layer(
     hop_bias: bool, trial: Trial, in_channels: int, out_channels: int, **more: Any
 ) -> nn.Module:
-    bias = trial.breadth if hop_bias else None
     sizes = (in_channels, trial.hidden, out_channels, trial.heads, trial.dropout)
-    model = OneLayer(*sizes, hop_bias=bias, **_parts(trial), **more)
+    looking = _looking(trial) if hop_bias else {}
+    model = OneLayer(*sizes, **looking, **_parts(trial), **more)
     return Surrounded(model) if needs_clusters(trial.depth) else model
+
+
+def _looking(trial: Trial) -> dict[str, Any]:
+    """What the breadth of a trial is to a layer: a hop bias, a learned span, or rounds."""
+    kind, hops = kind_of(trial.breadth), hops_of(trial.breadth)
+    if kind == "diffusion":
+        return {"layer": gattn_nn.DiffusionAttention, "rounds": hops, "restart": trial.restart}
+    if kind == "full":
+        return {"hop_bias": None if hops is None else hops + 1}  # the last is "unreached"
+    return {"hop_bias": hops} | ({"span": "learned"} if kind == "learned" else {})
 
 
 def _parts(trial: Trial) -> dict[str, Any]:
     """Score, normaliser and levels of a layer."""
     assert trial.score is not None and trial.normalizer is not None  # checked by Trial
-    return {
-        "score": SCORES[trial.score],
-        "normalizer": NORMALIZERS[trial.normalizer](),
-        "levels": DEPTHS[trial.depth],
-    }
+    parts = {"score": SCORES[trial.score], "normalizer": NORMALIZERS[trial.normalizer]()}
+    rounds = kind_of(trial.breadth) == "diffusion"  # which know one level
+    return parts if rounds else parts | {"levels": DEPTHS[trial.depth]}
 
 
 def _classic(
@@ -210,7 +223,7 @@ def _diffusing(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
     return Diffusing(
         *sizes,
         trial.attention_dropout,
-        rounds=trial.breadth,
+        rounds=hops_of(trial.breadth),
         restart=trial.restart,
         feature_dropout=trial.feature_dropout,
         score=SCORES[trial.score],
@@ -219,17 +232,28 @@ def _diffusing(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
     )
 
 
-def _nearest(task: Task, breadth: int) -> gattn.Sparse | gattn.Streamed:
+_MOST_PAIRS = 30_000_000
+"""Of all nodes with all: more are streamed."""
+
+
+def _nearest(task: Task, breadth: Breadth) -> gattn.Neighborhood:
     """A node and its neighbours, whatever the breadth: rounds go farther."""
     return gattn.k_hop(task.edge_index, 1, task.num_nodes)
 
 
-def _ball(task: Task, breadth: int) -> gattn.Sparse | gattn.Streamed:
-    return gattn.k_hop(task.edge_index, breadth, task.num_nodes)
+def _ball(task: Task, breadth: Breadth) -> gattn.Neighborhood:
+    kind, hops = kind_of(breadth), hops_of(breadth)
+    if hops is None:
+        return gattn.full(task.num_nodes)
+    if kind == "full":
+        streamed = task.num_nodes**2 > _MOST_PAIRS
+        return gattn.k_hop(task.edge_index, hops, task.num_nodes, complete=True, streamed=streamed)
+    return gattn.k_hop(task.edge_index, 1 if kind == "diffusion" else hops, task.num_nodes)
 
 
-def _edges(task: Task, breadth: int) -> Tensor:
+def _edges(task: Task, breadth: Breadth) -> Tensor:
     """The edges as they are; for a breadth other than 1 the pairs up to that distance as edges."""
+    assert isinstance(breadth, int)  # checked by Trial
     if breadth == 1:
         return task.edge_index
     shells = range(1, breadth + 1)
@@ -286,6 +310,7 @@ MODELS: dict[str, Model] = {
         (1, 2, 3, 4),
         _ATTENTION,
         "residual blocks of GraphAttention over k-hop balls",
+        kinds=KINDS,
     ),
     "gat": _drop_in(gattn_nn.GATConv, "the GAT recipe over gattn.nn.GATConv"),
     "gatv2": _drop_in(gattn_nn.GATv2Conv, "the GAT recipe over gattn.nn.GATv2Conv"),
@@ -316,6 +341,7 @@ MODELS: dict[str, Model] = {
         _LAYER,
         "one GraphAttention between two linear layers, for studies of what a layer can do",
         fixed=("layers",),
+        kinds=KINDS,
     ),
     "layer-blind": Model(
         partial(_layer, False),
@@ -324,5 +350,6 @@ MODELS: dict[str, Model] = {
         _LAYER,
         "the same without a hop bias: it does not know how far away a node is",
         fixed=("layers",),
+        kinds=("hops", "full"),
     ),
 }

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gattn.compare.breadth import Breadth, ordered, reach_of
 from gattn.compare.table import Cell, cells, common, grouped, title, varying
 from gattn.compare.trial import Row
 
@@ -83,7 +84,7 @@ def reach(rows: Iterable[Row], reference: Sequence[Row], path: str | os.PathLike
     Raises:
         ValueError: no row is finished, or the path ends in something else.
     """
-    found = finished(rows)
+    found = [c for c in finished(rows) if reach_of(c.settings["breadth"]) is not None]
     with page_of(found, 4.6, Path(path)) as figure:
         axes = figure.subplots()
         _draw_reference(axes, reference)
@@ -103,7 +104,8 @@ def reach(rows: Iterable[Row], reference: Sequence[Row], path: str | os.PathLike
 
 
 def _reach(cell: Cell) -> int:
-    return cell.settings["breadth"] * cell.settings["layers"]
+    """How many hops far a model sees; only for cells of which that can be said."""
+    return (reach_of(cell.settings["breadth"]) or 0) * cell.settings["layers"]
 
 
 def finished(rows: Iterable[Row]) -> list[Cell]:
@@ -194,7 +196,7 @@ def _draw_heat(axes: Axes, group: Sequence[Cell], panel: _Panel, label: str) -> 
     import matplotlib
     from matplotlib.colors import Normalize
 
-    breadths = sorted({cell.settings["breadth"] for cell in group})
+    breadths = ordered(cell.settings["breadth"] for cell in group)
     depths = sorted({cell.settings["depth"] for cell in group})
     values = [panel.value(cell) for cell in group]
     low, high = min(values), max(values)
@@ -238,11 +240,11 @@ def _draw_line(axes: Axes, line: Sequence[Cell], colour: str, shift: float, labe
 
 def _mark_reach(axes: Axes, found: Sequence[Cell], radii: set[int]) -> None:
     """Write under every tick the hops, and the breadth that reaches them."""
-    breadths: dict[int, set[int]] = {hops: set() for hops in radii}
+    breadths: dict[int, set[Breadth]] = {hops: set() for hops in radii}
     for cell in found:
         breadths.setdefault(_reach(cell), set()).add(cell.settings["breadth"])
     names = [
-        f"\nbreadth {' or '.join(map(str, sorted(b)))}" if b else "" for b in breadths.values()
+        f"\nbreadth {' or '.join(map(str, ordered(b)))}" if b else "" for b in breadths.values()
     ]
     axes.set_xticks(list(breadths), [f"{h}{n}" for h, n in zip(breadths, names, strict=True)])
 

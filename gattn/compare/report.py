@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from gattn.compare.breadth import reach_of
 from gattn.compare.figures import curves, pareto
 from gattn.compare.html import FILE as HTML
 from gattn.compare.html import write_html
@@ -143,7 +144,7 @@ def _about_best(group: list[Cell], name: str, reference: Sequence[Row]) -> list[
         f"{name}Chosen by validation: breadth {breadth}, depth {depth}, "
         f"test {title(best)} {percent(best):.1f}."
     ]
-    hops = breadth * best.settings["layers"]
+    hops = (reach_of(breadth) or 0) * best.settings["layers"]
     within = [row for row in reference if row["radius"] <= hops]
     if within:
         row = within[-1]

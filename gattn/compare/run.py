@@ -19,6 +19,7 @@ from typing import Any
 from gattn._rows import append_row as append_row
 from gattn._rows import check_writable
 from gattn._rows import read_rows as read_rows
+from gattn.compare.breadth import Breadth
 from gattn.compare.models import MODELS
 from gattn.compare.surroundings import Structure, needs_clusters
 from gattn.compare.trial import (
@@ -73,7 +74,7 @@ def grid(
     *,
     dataset: Iterable[str],
     model: Iterable[str] = ("attention",),
-    breadth: Iterable[int] = (1,),
+    breadth: Iterable[Breadth] = (1,),
     depth: Iterable[int] = (1,),
     score: Iterable[str] | None = None,
     normalizer: Iterable[str] | None = None,
@@ -87,7 +88,7 @@ def grid(
     Args:
         dataset: names of datasets.
         model: names of models.
-        breadth: hops that a node looks.
+        breadth: hops that a node looks, or words: see `gattn.compare.breadth`.
         depth: nested attentions of a layer.
         score: names of scores; None takes the model's usual one.
         normalizer: names of normalisers; None likewise.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gattn.compare.breadth import reach_of
 from gattn.compare.run import grid
 from gattn.compare.table import Cell, cells
 from gattn.compare.trial import Row, Trial, load_task
@@ -64,7 +65,8 @@ class Study:
         trials = {column: found[0] for (_, column), found in self.trials(1).items()}
         task = load_task(next(iter(trials.values())))
         return {
-            column: attainable_accuracy(task, trial.breadth) for column, trial in trials.items()
+            column: attainable_accuracy(task, reach_of(trial.breadth) or 0)
+            for column, trial in trials.items()
         }
 
     def rows(self, rows: Iterable[Row]) -> dict[tuple[str, str], Cell | None]:

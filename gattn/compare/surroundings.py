@@ -21,7 +21,7 @@ class Surroundings:
         clusters: of the same nodes.
     """
 
-    neighborhood: gattn.Sparse | gattn.Streamed
+    neighborhood: gattn.Neighborhood
     clusters: gattn.Clusters
 
     @property
@@ -35,7 +35,7 @@ class Surroundings:
         return Surroundings(self.neighborhood.to(device), self.clusters.to(device))
 
 
-Structure = Tensor | gattn.Sparse | gattn.Streamed | Surroundings
+Structure = Tensor | gattn.Neighborhood | Surroundings
 """What a model of a study is called with: an edge_index, a neighbourhood, or clusters with it."""
 
 
@@ -60,7 +60,7 @@ def needs_clusters(depth: int) -> bool:
     return "cluster" in DEPTHS[depth]
 
 
-def surrounded(neighborhood: gattn.Sparse | gattn.Streamed, edge_index: Tensor) -> Surroundings:
+def surrounded(neighborhood: gattn.Neighborhood, edge_index: Tensor) -> Surroundings:
     """Return a neighbourhood with clusters: the communities of each connected component.
 
     A node looks at those of its own component. Of a graph of many components Louvain's method, run

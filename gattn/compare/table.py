@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from gattn.compare.breadth import place
 from gattn.compare.trial import Row, Trial
 
 if TYPE_CHECKING:
@@ -58,8 +59,14 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     for row in {row["key"]: row for row in rows}.values():
         groups.setdefault(tuple(_frozen(row.get(name)) for name in SETTINGS), []).append(row)
     found = [_cell(group) for group in groups.values()]
-    first = ("dataset", "options", "model", "depth", "breadth")
-    return sorted(found, key=lambda cell: [cell.settings[name] for name in first])
+    first = ("dataset", "options", "model", "depth")
+    return sorted(
+        found,
+        key=lambda cell: (
+            *(cell.settings[name] for name in first),
+            place(cell.settings["breadth"]),
+        ),
+    )
 
 
 def grouped(found: Iterable[Cell], free: Sequence[str]) -> list[list[Cell]]:

@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 import torch_geometric
+from torch import Tensor
 
 import gattn
 from gattn import _check as check
+from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of
 from gattn.compare.curve import curve
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
@@ -24,6 +26,14 @@ from gattn.data import ENCODINGS, NAMES, Task, encoded, load
 from gattn.train import Epoch, Settings, fit, seed_everything
 
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
+_FIRST = frozenset(
+    (
+        *("dataset", "model", "breadth", "depth", "options", "score", "normalizer", "layers"),
+        *("hidden", "heads", "dropout", "epochs", "lr", "weight_decay", "optimizer", "patience"),
+        *("seed", "split"),
+    )
+)
+"""The settings that the first rows had."""
 
 Row = dict[str, Any]
 """A flat JSON object: the settings of a trial and what came out of it."""
@@ -36,7 +46,8 @@ class Trial:
     Args:
         dataset: a name of `gattn.data.NAMES`.
         model: a name of `gattn.compare.MODELS`.
-        breadth: hops that a node looks, 0 for itself only.
+        breadth: hops that a node looks, 0 for itself only; or `learned`, `diffusion`, `full`, as
+            `gattn.compare.breadth` has them.
         depth: nested attentions of a layer, a number of `gattn.nn.DEPTHS`.
         options: of the dataset, pairs of a name and a value, such as `(("size", 40),)`.
         score: a name of `SCORES`, None for models with a score of their own.
@@ -64,7 +75,7 @@ class Trial:
 
     dataset: str
     model: str = "attention"
-    breadth: int = 1
+    breadth: Breadth = 1
     depth: int = 1
     options: tuple[tuple[str, Setting], ...] = ()
     score: str | None = None
@@ -95,6 +106,8 @@ class Trial:
         check.one_of("dataset", self.dataset, NAMES)
         check.one_of("model", self.model, tuple(MODELS))
         object.__setattr__(self, "options", tuple(sorted(self.options)))
+        object.__setattr__(self, "breadth", breadth_of(self.breadth))
+        self._check_breadth()
         for name in ("dropout", "lr", "weight_decay"):
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in _OF_ROUNDS:
@@ -103,20 +116,31 @@ class Trial:
         self._check_parts()
 
     def _check_numbers(self) -> None:
-        for name, low in {"breadth": 0, "layers": 1, "hidden": 1, "heads": 1, "seed": 0}.items():
+        for name, low in {"layers": 1, "hidden": 1, "heads": 1, "seed": 0}.items():
             check.integer(name, getattr(self, name), low)
         check.fraction("dropout", self.dropout)
         if self.split is not None:
             check.integer("split", self.split, 0)
         self.settings()
 
+    def _check_breadth(self) -> None:
+        kind, kinds = kind_of(self.breadth), MODELS[self.model].kinds
+        if kind not in kinds:
+            expected = " or ".join(("a number of hops", *kinds[1:]))
+            raise ValueError(
+                f"breadth: found {self.breadth} for the model {self.model}, expected {expected}"
+            )
+        if kind == "diffusion" and self.restart is None:
+            object.__setattr__(self, "restart", 0.1)
+
     def _check_parts(self) -> None:
-        depths = MODELS[self.model].depths
+        depths, of = MODELS[self.model].depths, f"the model {self.model}"
+        if kind_of(self.breadth) == "diffusion" or hops_of(self.breadth) is None:
+            # Without distances there are no rings, and a round has one level.
+            depths, of = depths[:1], f"the breadth {self.breadth}"
         if self.depth not in depths:
             expected = " or ".join(map(str, depths))
-            raise ValueError(
-                f"depth: found {self.depth} for the model {self.model}, expected {expected}"
-            )
+            raise ValueError(f"depth: found {self.depth} for {of}, expected {expected}")
         for name in MODELS[self.model].fixed:
             found, expected = getattr(self, name), MODELS[self.model].recipe[name]
             if found != expected:
@@ -140,17 +164,22 @@ class Trial:
 
     def _check_share(self, name: str) -> None:
         value, has = getattr(self, name), name in MODELS[self.model].recipe
+        has |= name == "restart" and kind_of(self.breadth) == "diffusion"
         if has:
             object.__setattr__(self, name, check.fraction(name, value))
         elif value is not None:
             raise ValueError(f"{name}: found {value} for the model {self.model}, expected none")
 
     def key(self) -> str:
-        """Return 16 hexadecimal digits that stand for the settings, the same in every process."""
+        """Return 16 hexadecimal digits that stand for the settings, the same in every process.
+
+        A setting that is younger than the first rows counts only where it is not the usual one, so
+        that older rows keep their keys.
+        """
         settings = asdict(self)
-        for name in ("encoding", *_OF_ROUNDS):
-            if settings[name] is None:
-                del settings[name]  # rows older than this setting keep their keys
+        for field in fields(self):
+            if field.name not in _FIRST and settings[field.name] == field.default:
+                del settings[field.name]
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -177,7 +206,7 @@ def build_structure(trial: Trial, task: Task) -> Structure:
     These are the pairs of `trial.breadth` hops, with clusters where `trial.depth` needs them.
     """
     pairs = MODELS[trial.model].structure(task, trial.breadth)
-    if isinstance(pairs, (gattn.Sparse, gattn.Streamed)) and needs_clusters(trial.depth):
+    if not isinstance(pairs, Tensor) and needs_clusters(trial.depth):
         return surrounded(pairs, task.edge_index)
     return pairs
 

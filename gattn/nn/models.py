@@ -32,7 +32,8 @@ class AttentionBlock(nn.Module):
         dropout: probability to drop a feature, and a weight, in training.
         act: activation of the feed-forward network: PyG's name of it, or a callable.
         norm: PyG's name of a normalisation, a callable from channels to a module, or `None`.
-        attention: further arguments of `GraphAttention`.
+        layer: `GraphAttention`, or one of its kind, such as `DiffusionAttention`.
+        attention: further arguments of it.
 
     Raises:
         ValueError: `channels` is not a multiple of `heads`.
@@ -47,6 +48,7 @@ class AttentionBlock(nn.Module):
         dropout: float = 0.0,
         act: str | Callable[[Tensor], Tensor] = "gelu",
         norm: Norm = nn.LayerNorm,
+        layer: type[GraphAttention] = GraphAttention,
         **attention: Any,
     ) -> None:
         super().__init__()
@@ -55,7 +57,7 @@ class AttentionBlock(nn.Module):
                 f"hidden_channels: found {channels}, expected a multiple of heads = {heads}"
             )
         self.norm_attention, self.norm_feed = _norm(norm, channels), _norm(norm, channels)
-        self.attention = GraphAttention(
+        self.attention = layer(
             channels, channels // heads, heads, dropout=dropout, concat=True, **attention
         )
         self.merge = nn.Linear(channels, channels)

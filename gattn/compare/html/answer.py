@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gattn._page import Markup, tag
 from gattn.compare.html import text
-from gattn.compare.html.shown import Shown, by_dataset, described, metric_of, names, spaced
+from gattn.compare.html.shown import AXES, Shown, by_dataset, described, metric_of, names
 from gattn.compare.html.trials import facts
 
 
@@ -53,11 +53,12 @@ def _card(choice: Choice, found: Sequence[Shown]) -> Markup:
     differing = names([each.cell for each in found])
     data = [name for name in ("dataset", "options") if name in differing]
     where = described(choice.cell.cell.settings, data)
-    settings = _setting(choice.cell, [name for name in differing if name not in data])
+    others = [name for name in _differing(choice, found) if name not in (*AXES, *data)]
     return tag(
         "article",
         tag("p", f"Recommended{f' for {where}' if where else ''}", class_="soft"),
-        tag("p", tag("a", *settings, href=f"#{choice.cell.anchor}"), class_="large"),
+        tag("p", tag("a", *_setting(choice.cell), href=f"#{choice.cell.anchor}"), class_="large"),
+        tag("p", described(choice.cell.cell.settings, others)) if others else None,
         tag("p", choice.why),
         _numbers(choice.cell),
         _alternatives(choice),
@@ -65,13 +66,14 @@ def _card(choice: Choice, found: Sequence[Shown]) -> Markup:
     )
 
 
-def _setting(each: Shown, differing: Sequence[str]) -> list[Markup]:
-    given = [(name, each.cell.settings[name]) for name in differing]
-    return [
-        tag("span", f"{spaced(name)} ", tag("b", value))
-        for name, value in given
-        if value is not None
-    ]
+def _differing(choice: Choice, found: Sequence[Shown]) -> list[str]:
+    """The settings in which the cells of the same dataset differ."""
+    group = next(group for group in by_dataset(found) if choice.cell in group)
+    return names([each.cell for each in group])
+
+
+def _setting(each: Shown) -> list[Markup]:
+    return [tag("span", f"{name} ", tag("b", each.cell.settings[name])) for name in AXES]
 
 
 def _numbers(each: Shown) -> Markup:

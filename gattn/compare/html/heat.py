@@ -9,10 +9,10 @@ from typing import Any
 
 from gattn._page import Markup, tag
 from gattn._page.colours import COST, GOOD, colour, ink_on
+from gattn.compare.breadth import ordered
 from gattn.compare.html import text
 from gattn.compare.html.shown import (
     Shown,
-    breadth_order,
     by_dataset,
     described,
     group_name,
@@ -80,7 +80,7 @@ def _folded(name: str, content: Markup, open_: bool) -> Markup:
 
 
 def _map(group: Sequence[Shown], quantity: Quantity) -> Markup:
-    breadths = sorted({each.place[0] for each in group}, key=breadth_order)
+    breadths = ordered(each.place[0] for each in group)
     depths = sorted({each.place[1] for each in group})
     colours = _colours(group, quantity)
     by_place = {each.place: each for each in group}

@@ -80,7 +80,8 @@ def shown(rows: Iterable[Row]) -> list[Shown]:
 
 def names(found: Sequence[Cell]) -> list[str]:
     """Return the settings that tell cells apart: breadth and depth, and those that vary."""
-    return [*(name for name in varying(found) if name not in AXES), *AXES]
+    others = [name for name in varying(found) if name not in AXES]
+    return [*(n for n in others if n in _DATA), *AXES, *(n for n in others if n not in _DATA)]
 
 
 def groups(found: Sequence[Shown]) -> list[list[Shown]]:
@@ -112,11 +113,6 @@ def described(settings: Mapping[str, Any], chosen: Iterable[str]) -> str:
 def spaced(name: str) -> str:
     """Return the name of a column as one reads it."""
     return name.replace("_", " ")
-
-
-def breadth_order(value: Any) -> tuple[bool, Any]:
-    """Return what breadths are sorted by: hops first, then names such as `full`."""
-    return (isinstance(value, str), value)
 
 
 def metric_of(found: Sequence[Shown]) -> str:

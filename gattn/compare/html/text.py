@@ -24,10 +24,10 @@ def spread(found: Spread | None, digits: int = 1) -> str:
 
 
 def interval(found: Spread | None, digits: int = 1) -> str:
-    """Return the 95 % interval of fractions, in per cent."""
+    """Return the 95 % interval of fractions, in per cent, and no more than there can be."""
     if found is None or found.low is None or found.high is None:
         return NOTHING
-    return f"{percent(found.low, digits)} to {percent(found.high, digits)}"
+    return f"{percent(max(found.low, 0.0), digits)} to {percent(min(found.high, 1.0), digits)}"
 
 
 def seconds(value: float | None) -> str:

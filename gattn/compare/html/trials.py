@@ -41,7 +41,7 @@ def _numbers(each: Shown) -> Markup | None:
     if test is None:
         return None
     said = [
-        ("test", f"{text.spread(test)} %"),
+        (f"test {metric_of([each])}", f"{text.spread(test)} %"),
         ("95 % interval", text.interval(test)),
         ("validation", f"{text.spread(each.spread('val'))} %"),
         ("per epoch", text.seconds(each.mean("seconds_per_epoch"))),
@@ -62,9 +62,7 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Markup:
 
 
 def _table(each: Shown) -> Markup:
-    metric = metric_of([each])
-    heads = ("seed", "split", f"val {metric}", f"test {metric}", "best epoch")
-    heads += ("seconds", "memory", "outcome")
+    heads = ("seed", "split", "val (%)", "test (%)", "best epoch", "time", "memory", "outcome")
     top = tag("tr", *(tag("th", head, scope="col") for head in heads))
     lines = [tag("tr", *(tag("td", value) for value in _line(row))) for row in each.rows]
     return tag("table", tag("thead", top), tag("tbody", joined(lines)), class_="trials")
