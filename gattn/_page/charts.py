@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gattn._page.markup import Markup, tag
 
@@ -118,9 +119,7 @@ def chart(
 def path(points: Sequence[tuple[float, float]]) -> str:
     """Return the `d` of a line through places, rounded to whole units and written as steps."""
     whole = [(round(x), round(y)) for x, y in points]
-    steps = [
-        f"{b[0] - a[0]} {b[1] - a[1]}" for a, b in zip(whole, whole[1:], strict=False) if a != b
-    ]
+    steps = [f"{b[0] - a[0]} {b[1] - a[1]}" for a, b in pairwise(whole) if a != b]
     return f"M{whole[0][0]} {whole[0][1]}" + (f"l{' '.join(steps)}" if steps else "")
 
 

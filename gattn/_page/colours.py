@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 # Nine colours of viridis (van der Walt and Smith, 2015, CC0), of even steps in lightness.
-GOOD = "440154 472d7b 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725".split()
+GOOD = (
+    *("440154", "472d7b", "3b528b", "2c728e", "21918c"),
+    *("28ae80", "5ec962", "addc30", "fde725"),
+)
 """Of a quantity that should be large, from small to large."""
 
-COST = "fff6e5 fee3b8 fdc98a fba85e f08540 d9622b b5431f 8a2b1a 5c1a17".split()
+COST = (
+    *("fff6e5", "fee3b8", "fdc98a", "fba85e", "f08540"),
+    *("d9622b", "b5431f", "8a2b1a", "5c1a17"),
+)
 """Of a quantity that should be small, from small to large."""
 
 
-def colour(scale: list[str], share: float) -> str:
+def colour(scale: Sequence[str], share: float) -> str:
     """Return the colour `#rrggbb` at a share of a scale.
 
     Args:

@@ -1,4 +1,4 @@
-"""The command line: `gattn train`, `gattn compare`, `gattn report`, `gattn data`, `gattn bench`, `gattn cost`.
+"""The command line: `gattn train`, `compare`, `report`, `data`, `bench` and `cost`.
 
 Several values come in any form: `--breadth 1 2 3`, `--breadth 1,2,3`, `--breadth 1 --breadth 2`.
 Our own errors are one line on stderr, with exit code 2 for arguments that cannot be meant and 1 for

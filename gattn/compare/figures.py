@@ -1,4 +1,4 @@
-"""Further figures of a study: the front of metric and cost, and learning curves, from rows alone."""
+"""Further figures of a study, functions of its rows: metric against cost, learning curves."""
 
 from __future__ import annotations
 

@@ -76,7 +76,9 @@ def _body(title: str, rows: Sequence[Row], found: Sequence[Shown]) -> list[Marku
     links = [tag("a", head, href=f"#{name}") for name, head, *_ in parts if head]
     switch = tag("button", "Dark", type="button", id="theme", class_="needs-script")
     nav = tag("nav", *links, aria_label="parts of the page")
-    head = tag("header", tag("h1", title), tag("p", _about(rows, found), class_="soft"), nav, switch)
+    head = tag(
+        "header", tag("h1", title), tag("p", _about(rows, found), class_="soft"), nav, switch
+    )
     main = tag("main", *(_section(*part) for part in parts))
     said = tag("p", "", id="said", role="status", aria_live="polite")
     return [head, main, said]
@@ -100,7 +102,7 @@ def _parts(
         ("answer", "", "", answer(found, chosen)),
         ("cells", "Breadth × depth", _CELLS, *heat_maps(found)),
         ("cost", "What it costs", _COST, *fronts(found, recommended)),
-        ("table", "All settings", "", _tools(), table(found, recommended)),
+        ("settings", "All settings", "", _tools(), table(found, recommended)),
         ("curves", "Learning curves", _CURVES, *learning_curves(found)),
         ("hops", "Where attention goes", _HOPS, mass),
         ("gates", "Gates", _GATES, gate),
@@ -117,8 +119,8 @@ _CELLS = (
     "seeds ± standard deviation. Choose a cell to see its trials."
 )
 _COST = (
-    "The line is the front: no other setting is both cheaper and better on the test nodes. Bars are "
-    "95 % intervals, from three seeds on; the ring is the recommended setting."
+    "The line is the front: no other setting is both cheaper and better on the test nodes. Bars "
+    "are 95 % intervals, from three seeds on; the ring is the recommended setting."
 )
 _CURVES = "A line for each seed; the dot is the epoch that counts, the best by validation."
 _HOPS = "Mean share of the attention, in per cent, by distance: over nodes, heads and seeds."

@@ -34,7 +34,7 @@ class Quantity:
     column: str
     title: str
     write: Callable[[Shown], tuple[str, str]]
-    scale: list[str]
+    scale: Sequence[str]
     least: float
     log: bool = False
 
@@ -47,7 +47,9 @@ def quantities(metric: str) -> list[Quantity]:
     """
     return [
         Quantity("test", f"Test {metric} (%)", lambda each: _fraction(each, "test"), GOOD, 0.02),
-        Quantity("val", f"Validation {metric} (%)", lambda each: _fraction(each, "val"), GOOD, 0.02),
+        Quantity(
+            "val", f"Validation {metric} (%)", lambda each: _fraction(each, "val"), GOOD, 0.02
+        ),
         Quantity("seconds_per_epoch", "Time per epoch", _time, COST, 0.7, True),
         Quantity("peak_memory_bytes", "Peak memory", _memory, COST, 0.7, True),
     ]
