@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gattn.compare.pareto import front
+from gattn.compare.cells import SETTINGS, Cell, by_dataset, grouped, title, varying
 from gattn.compare.plot import GREY, LINES, finished, page_of, seconds_text
-from gattn.compare.table import SETTINGS, Cell, grouped, title, varying
+from gattn.compare.recommend import pareto as front
 from gattn.compare.trial import Row
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _COSTS: dict[str, tuple[str, float, Callable[[float], str]]] = {
 
 
 def pareto(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path:
-    """Draw the test metric by time and by memory, and the front of settings that none beats.
+    """Draw the validation metric by time and by memory, and the front of settings none beats.
 
     Error bars are standard deviations over seeds. Datasets have a line of panels each.
 
@@ -34,13 +34,13 @@ def pareto(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path:
         ValueError: no row is finished, or the path ends in something else.
     """
     found = finished(rows)
-    groups = _by_dataset(found)
+    groups = by_dataset(found)
     with page_of(found, 3.6 * len(groups), Path(path)) as figure:
         panels = figure.subplots(len(groups), len(_COSTS), squeeze=False)
         for line, group in zip(panels, groups, strict=True):
             for axes, column in zip(line, _COSTS, strict=True):
                 _draw_front(axes, group, column)
-            line[0].set_ylabel(f"test {title(group[0])} (%)")
+            line[0].set_ylabel(f"validation {title(group[0])} (%)")
             line[0].set_title(_named(group, found, ("dataset", "options")), loc="left")
     return Path(path)
 
@@ -77,13 +77,6 @@ def curves(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path | None:
     return Path(path)
 
 
-def _by_dataset(found: Sequence[Cell]) -> list[list[Cell]]:
-    groups: dict[Any, list[Cell]] = {}
-    for cell in found:
-        groups.setdefault((cell.settings["dataset"], cell.settings["options"]), []).append(cell)
-    return list(groups.values())
-
-
 def _named(group: Sequence[Cell], found: Sequence[Cell], names: Sequence[str]) -> str:
     """Those of the named settings that set a group apart, the breadth aside."""
     told = [name for name in varying(found) if name in names and name != "breadth"]
@@ -91,14 +84,14 @@ def _named(group: Sequence[Cell], found: Sequence[Cell], names: Sequence[str]) -
 
 
 def _draw_front(axes: Axes, group: Sequence[Cell], column: str) -> None:
-    name, unit, write = _COSTS[column]
-    drawn = [(cell, cost * unit) for cell in group if (cost := cell.mean(column)) is not None]
-    points = [(cost, 100 * (cell.mean("test") or 0.0)) for cell, cost in drawn]
-    spreads = [100 * (cell.std("test") or 0.0) for cell, _ in drawn]
+    name, _, write = _COSTS[column]
+    drawn = [cell for cell in group if cell.mean(column) is not None]
+    points = [_point(cell, column) for cell in drawn]
+    spreads = [100 * (cell.std("val") or 0.0) for cell in drawn]
     marks: dict[str, Any] = {"fmt": "o", "markersize": 5, "capsize": 2}
     if points:
         axes.errorbar(*zip(*points, strict=True), yerr=spreads, color=GREY, alpha=0.6, **marks)
-    best = [points[index] for index in front(points)]
+    best = [_point(cell, column) for cell in front(drawn, column)]
     if best:
         axes.plot(*zip(*best, strict=True), "o-", color=LINES[0], drawstyle="steps-post")
     if points and min(cost for cost, _ in points) > 0:
@@ -107,6 +100,10 @@ def _draw_front(axes: Axes, group: Sequence[Cell], column: str) -> None:
         axes.xaxis.set_minor_formatter("")
     axes.set_xlabel(name)
     _calm(axes)
+
+
+def _point(cell: Cell, column: str) -> tuple[float, float]:
+    return (cell.mean(column) or 0.0) * _COSTS[column][1], 100 * (cell.mean("val") or 0.0)
 
 
 def _draw_curves(axes: Axes, group: Sequence[Cell], column: int, factor: float) -> None:

@@ -56,7 +56,9 @@ def test_failed_rows_and_no_rows_say_nothing(study):
 
 def test_the_report_is_written_where_it_is_asked_for(study, reference, tmp_path):
     lines, written = write_report(study, tmp_path, reference)
-    figures = [f"{name}{end}" for name in ("heatmap", "pareto", "reach") for end in (".png", ".svg")]
+    figures = [
+        f"{name}{end}" for name in ("heatmap", "pareto", "reach") for end in (".png", ".svg")
+    ]
     expected = sorted([*figures, "report.html", "table.md"])
     assert sorted(path.name for path in tmp_path.iterdir()) == expected
     assert sorted(path.name for path in written) == expected

@@ -25,7 +25,7 @@ from gattn.compare.html.heat import heat_maps
 from gattn.compare.html.inside import gates, hop_mass, radii
 from gattn.compare.html.repeat import commands, versions
 from gattn.compare.html.shown import Shown, shown
-from gattn.compare.html.table import table
+from gattn.compare.html.table import table, verdict
 from gattn.compare.html.trials import facts, trials
 from gattn.compare.trial import Row
 
@@ -102,7 +102,7 @@ def _parts(
         ("answer", "", "", answer(found, chosen)),
         ("cells", "Breadth × depth", _CELLS, *heat_maps(found)),
         ("cost", "What it costs", _COST, *fronts(found, recommended)),
-        ("settings", "All settings", "", _tools(), table(found, recommended)),
+        ("settings", "All settings", "", _tools(), table(found, recommended), verdict(found)),
         ("curves", "Learning curves", _CURVES, *learning_curves(found)),
         ("hops", "Where attention goes", _HOPS, mass),
         ("gates", "Gates", _GATES, gate),
@@ -119,8 +119,9 @@ _CELLS = (
     "seeds ± standard deviation. Choose a cell to see its trials."
 )
 _COST = (
-    "The line is the front: no other setting is both cheaper and better on the test nodes. Bars "
-    "are 95 % intervals, from three seeds on; the ring is the recommended setting."
+    "The line is the front: no other setting is both cheaper and better. Settings are chosen by "
+    "validation, so that is what is drawn. Bars are 95 % intervals, from three seeds on; the ring "
+    "is the recommended setting."
 )
 _CURVES = "A line for each seed; the dot is the epoch that counts, the best by validation."
 _HOPS = "Mean share of the attention, in per cent, by distance: over nodes, heads and seeds."

@@ -7,17 +7,28 @@ from dataclasses import dataclass
 
 from gattn._page import Markup, tag
 from gattn.compare.html import text
-from gattn.compare.html.shown import AXES, Shown, by_dataset, described, metric_of, names
+from gattn.compare.html.shown import (
+    AXES,
+    Shown,
+    anchor_of,
+    by_dataset,
+    described,
+    metric_of,
+    names,
+)
 from gattn.compare.html.trials import facts
+from gattn.compare.recommend import recommendations
+
+_OTHERS = 4  # that are named
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The cell that is recommended for one dataset, why, and what else would do."""
+    """The cell that is recommended for one dataset, why, and what is as good by validation."""
 
     cell: Shown
     why: str
-    others: tuple[str, ...] = ()
+    others: tuple[Shown, ...] = ()
 
 
 def choices(found: Sequence[Shown]) -> list[Choice]:
@@ -26,8 +37,16 @@ def choices(found: Sequence[Shown]) -> list[Choice]:
     Args:
         found: of `shown`.
     """
-    groups = ([each for each in group if each.cell.rows] for group in by_dataset(found))
-    return [_choice(group) for group in groups if group]
+    by_anchor = {each.anchor: each for each in found}
+    rows = [row for each in found for row in each.rows]
+    return [
+        Choice(
+            by_anchor[anchor_of(item.settings)],
+            _why(item.why),
+            tuple(by_anchor[anchor_of(cell.settings)] for cell in item.alternatives),
+        )
+        for item in recommendations(rows)
+    ]
 
 
 def answer(found: Sequence[Shown], chosen: Sequence[Choice]) -> Markup:
@@ -43,10 +62,13 @@ def answer(found: Sequence[Shown], chosen: Sequence[Choice]) -> Markup:
     return tag("div", *(_card(choice, found) for choice in chosen), class_="cards")
 
 
-def _choice(group: Sequence[Shown]) -> Choice:
-    best = max(group, key=lambda each: each.mean("val") or 0.0)
-    why = f"It has the best validation {metric_of(group)} of {text.plural(len(group), 'setting')}."
-    return Choice(best, why)
+def _why(sentence: str) -> str:
+    """The reason alone: the setting stands above it."""
+    for start in (", the cheapest", ", the best"):
+        name, found, rest = sentence.partition(start)
+        if found and name.startswith("Recommended: "):
+            return start[2].upper() + start[3:] + rest
+    return sentence
 
 
 def _card(choice: Choice, found: Sequence[Shown]) -> Markup:
@@ -91,4 +113,11 @@ def _numbers(each: Shown) -> Markup:
 def _alternatives(choice: Choice) -> Markup | None:
     if not choice.others:
         return None
-    return tag("ul", *(tag("li", other) for other in choice.others), class_="soft")
+    named: list[object] = ["As good by validation: "]
+    for number, other in enumerate(choice.others[:_OTHERS]):
+        time = text.seconds(other.mean("seconds_per_epoch"))
+        said = f" (test {text.percent(other.mean('test'))} %, {time} per epoch)"
+        link = tag("a", other.name, href=f"#{other.anchor}")
+        named += [*(["; "] if number else []), link, said]
+    rest = len(choice.others) - _OTHERS
+    return tag("p", *named, f"; and {rest} more." if rest > 0 else ".", class_="soft others")

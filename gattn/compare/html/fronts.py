@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from gattn._page import Markup, tag
 from gattn._page.charts import Frame, Scale, chart, spanning
 from gattn.compare.html import text
-from gattn.compare.html.shown import Shown, by_dataset, described, metric_of, names
-from gattn.compare.pareto import front
+from gattn.compare.html.shown import Shown, by_dataset, cells_of, described, metric_of, names
+from gattn.compare.recommend import pareto
 
 _FRAME = Frame()
 _LONG = 26  # characters of a name that still fits beside its point
@@ -30,7 +30,7 @@ _COSTS = (
 
 
 def fronts(found: Sequence[Shown], recommended: set[str]) -> list[Markup]:
-    """Return the charts of every dataset: test metric by time, and by memory.
+    """Return the charts of every dataset: validation metric by time, and by memory.
 
     Args:
         found: of `shown`.
@@ -48,11 +48,12 @@ def fronts(found: Sequence[Shown], recommended: set[str]) -> list[Markup]:
 
 
 def _front(group: Sequence[Shown], cost: _Cost, recommended: set[str]) -> Markup | None:
-    points = [each for each in group if None not in (each.mean("test"), each.mean(cost.column))]
+    points = [each for each in group if None not in (each.mean("val"), each.mean(cost.column))]
     if not points:
         return None
     x, y = _scales(points, cost)
-    best = [points[k] for k in front([_place(each, cost) for each in points])]
+    by_cell = {id(each.cell): each for each in points}
+    best = [by_cell[id(cell)] for cell in pareto(cells_of(points), cost.column)]
     marks = [_line(best, cost, x, y)]
     marks += [_mark(each, cost, x, y, each in best, recommended) for each in points]
     named = [each for each in points if each.anchor in recommended]
@@ -63,16 +64,16 @@ def _front(group: Sequence[Shown], cost: _Cost, recommended: set[str]) -> Markup
         x,
         y,
         marks,
-        names=(cost.title, f"test {metric} (%)"),
-        label=f"Test {metric} by {cost.title} of {text.plural(len(points), 'setting')}",
+        names=(cost.title, f"validation {metric} (%)"),
+        label=f"Validation {metric} by {cost.title} of {text.plural(len(points), 'setting')}",
         texts=(lambda value: text.round_number(cost.write(value * cost.unit)), "{:g}".format),
     )
-    said = tag("figcaption", f"Test {metric} against {cost.title}")
+    said = tag("figcaption", f"Validation {metric} against {cost.title}")
     return tag("figure", said, drawing, class_="figure")
 
 
 def _place(each: Shown, cost: _Cost) -> tuple[float, float]:
-    return (each.mean(cost.column) or 0.0) / cost.unit, 100 * (each.mean("test") or 0.0)
+    return (each.mean(cost.column) or 0.0) / cost.unit, 100 * (each.mean("val") or 0.0)
 
 
 def _scales(points: Sequence[Shown], cost: _Cost) -> tuple[Scale, Scale]:
@@ -86,7 +87,7 @@ def _bounds(each: Shown) -> tuple[float, ...]:
 
     It would be some thirteen standard deviations wide, and flatten everything else.
     """
-    found = each.spread("test")
+    found = each.spread("val")
     if found is None or found.low is None or found.high is None or len(each.cell.rows) < 3:
         return ()
     return max(100 * found.low, 0.0), min(100 * found.high, 100.0)
@@ -116,8 +117,9 @@ def _mark(
 
 
 def _spoken(each: Shown, cost: _Cost) -> str:
-    test = f"{text.spread(each.spread('test'))} %"
-    return f"{each.name}: {test}, {cost.write(each.mean(cost.column))}"
+    val, test = (f"{text.spread(each.spread(name))} %" for name in ("val", "test"))
+    cost_text = cost.write(each.mean(cost.column))
+    return f"{each.name}: validation {val}, test {test}, {cost_text}"
 
 
 def _labels(points: Sequence[Shown], cost: _Cost, x: Scale, y: Scale) -> list[Markup]:

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gattn.compare.cells import SETTINGS
 from gattn.compare.html.text import plural, seconds, when
 from gattn.compare.models import MODELS
-from gattn.compare.table import SETTINGS
 from gattn.compare.trial import Row, Trial
 
 _SEVERAL = ("dataset", "model", "breadth", "depth", "score", "normalizer", "encoding")

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gattn.compare.html.statistics import interval
-from gattn.compare.table import SETTINGS, Cell, cells, grouped, title, varying
+from gattn.compare.cells import SETTINGS, Cell, cells, grouped, title, varying
+from gattn.compare.statistics import interval
 from gattn.compare.trial import Row
 
 AXES = ("breadth", "depth")
@@ -123,10 +123,10 @@ def metric_of(found: Sequence[Shown]) -> str:
 
 def _grouped(found: Sequence[Shown], free: Sequence[str]) -> list[list[Shown]]:
     by_cell = {id(each.cell): each for each in found}
-    return [[by_cell[id(cell)] for cell in group] for group in grouped(by_cell_of(found), free)]
+    return [[by_cell[id(cell)] for cell in group] for group in grouped(cells_of(found), free)]
 
 
-def by_cell_of(found: Sequence[Shown]) -> list[Cell]:
+def cells_of(found: Sequence[Shown]) -> list[Cell]:
     """Return the cells alone."""
     return [each.cell for each in found]
 
@@ -134,10 +134,11 @@ def by_cell_of(found: Sequence[Shown]) -> list[Cell]:
 def _shown(cell: Cell, differing: Sequence[str], rows: list[Row]) -> Shown:
     rows = sorted(rows, key=lambda row: (row.get("seed") or 0, row.get("split") or 0))
     name = described(cell.settings, differing)
-    return Shown(cell, _anchor(cell.settings), name, tuple(rows))
+    return Shown(cell, anchor_of(cell.settings), name, tuple(rows))
 
 
-def _anchor(settings: Mapping[str, Any]) -> str:
+def anchor_of(settings: Mapping[str, Any]) -> str:
+    """Return the name of a cell in links, the same in every report that has the cell."""
     others = {k: v for k, v in settings.items() if k not in AXES and v not in (None, "")}
     text = json.dumps(others, sort_keys=True, default=str)
     breadth = "".join(c if c.isalnum() else "-" for c in str(settings["breadth"]))

@@ -7,9 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gattn._page import Markup, tag
+from gattn._page import Markup, joined, tag
 from gattn.compare.html import text
-from gattn.compare.html.shown import Shown, Spread, metric_of, names, spaced
+from gattn.compare.html.shown import (
+    Shown,
+    Spread,
+    by_dataset,
+    cells_of,
+    described,
+    metric_of,
+    names,
+    spaced,
+)
+from gattn.compare.statistics import Comparison, compare_to_best, p_text, verdicts
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,21 @@ def table(found: Sequence[Shown], recommended: set[str]) -> Markup:
     lines = [_line(each, columns, each.anchor in recommended) for each in found]
     made = tag("table", tag("thead", top), tag("tbody", *lines), id="table", class_="sortable")
     return tag("div", made, class_="scroll")
+
+
+def verdict(found: Sequence[Shown]) -> Markup | None:
+    """Return in words which settings differ from the best by validation, and which do not.
+
+    Args:
+        found: of `shown`.
+    """
+    data = [name for name in ("dataset", "options") if name in names(cells_of(found))]
+    parts = []
+    for group in by_dataset(found):
+        where = described(group[0].cell.settings, data)
+        for sentence in verdicts(compare_to_best(cells_of(group))):
+            parts.append(tag("li", tag("b", f"{where}: ") if where else None, sentence))
+    return tag("ul", joined(parts), class_="soft verdict") if parts else None
 
 
 def _head(column: Column) -> Markup:
@@ -75,6 +100,7 @@ def _columns(found: Sequence[Shown]) -> list[Column]:
             lambda each: text.interval(each.spread("test"), 2),
             lambda each: _ends(each.spread("test")),
         ),
+        *_of_comparison({id(item.cell): item for item in compare_to_best(cells_of(found))}),
         _of_spread("val", metric),
         _of_mean("s / epoch", "seconds_per_epoch", lambda value: f"{value:.3f}"),
         _of_mean("seconds", "seconds", lambda value: f"{value:,.1f}"),
@@ -111,6 +137,36 @@ def _of_mean(head: str, name: str, write: Callable[[float], str]) -> Column:
         return text.NOTHING if value is None else write(value)
 
     return Column(head, (name,), written, lambda each: [each.mean(name)])
+
+
+def _of_comparison(tests: dict[int, Comparison]) -> list[Column]:
+    """Test metric minus that of the best by validation, and the corrected p value."""
+
+    def difference(each: Shown) -> float | None:
+        found = tests.get(id(each.cell))
+        return found.paired.difference if found and found.paired else None
+
+    def p_value(each: Shown) -> float | None:
+        found = tests.get(id(each.cell))
+        return found.corrected if found else None
+
+    def written(each: Shown) -> str:
+        value = difference(each)
+        return text.NOTHING if value is None else f"{100 * value:+.2f}"
+
+    def judged(each: Shown) -> str:
+        found, p = tests.get(id(each.cell)), p_value(each)
+        if found is None or p is None:
+            return "best" if any(each.cell is cell for cell in best) else text.NOTHING
+        return f"p {p_text(p)}" + ("" if found.found else ", no difference found")
+
+    best = [item.best for item in tests.values()]
+    if not tests:
+        return []
+    return [
+        Column("to the best", ("difference",), written, lambda each: [difference(each)]),
+        Column("difference", ("p_corrected",), judged, lambda each: [p_value(each)], False),
+    ]
 
 
 def _middle(found: Spread | None) -> list[float | None]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gattn._page import Markup, joined, tag
+from gattn.compare.cells import SETTINGS
 from gattn.compare.html import text
 from gattn.compare.html.shown import Shown, described, metric_of
-from gattn.compare.table import SETTINGS
 from gattn.compare.trial import Row
 
 
