@@ -100,6 +100,7 @@ def test_compare_writes_rows_table_and_figures_and_goes_on(tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "heatmap.png",
         "reach.png",
+        "study.json",
         "table.md",
         "trials.jsonl",
     ]

@@ -50,7 +50,9 @@ def list_datasets() -> None:
 
 @data_app.command("show", cls=Spaced)
 def show_dataset(
-    name: Annotated[str, typer.Argument(help="A name of `gattn data list`.")],
+    name: Annotated[
+        str, typer.Argument(help="A name of `gattn data list`, or the path of your own.")
+    ],
     root: Root = None,
     option: Option = None,
 ) -> None:
