@@ -270,7 +270,10 @@ OUT = ["--out", "results"]
         (["train", *KARATE, "--epochs", "0"], "epochs: found 0"),
         (["train", *KARATE, "--monitor", "f1"], "monitor: found 'f1', expected one of metric"),
         (["train", *KARATE, "--clip", "0"], "clip: found 0.0, expected a number > 0"),
-        (["train", *KARATE, "--scheduler", "exp"], "scheduler: found 'exp', expected one of cos"),
+        (
+            ["train", *KARATE, "--lr-scheduler", "exp"],
+            "scheduler: found 'exp', expected one of cos",
+        ),
         (["train", *KARATE, "--lr-every", "3"], "lr_every: found 3, expected None"),
         (["train", *KARATE, "--warmup", "-1"], "warmup: found -1, expected an int >= 0"),
         (["train", *KARATE, "--label-smoothing", "1"], "label_smoothing: found 1.0, expected"),

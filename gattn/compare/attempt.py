@@ -57,7 +57,7 @@ class Bench:
 
     def task(self, trial: Trial) -> Task:
         """Return the trial's dataset, loaded once."""
-        name = (trial.dataset, trial.options, trial.encoding)
+        name = (trial.dataset, trial.dataset_sha256, trial.options, trial.encoding)
         if name not in self.tasks:
             self.tasks[name] = load_task(trial, self.root)
         return self.tasks[name]
@@ -65,7 +65,8 @@ class Bench:
     def structure(self, trial: Trial) -> Structure:
         """Return what the trial's model is called with; the last one is kept."""
         kind = MODELS[trial.model].structure
-        name = (trial.dataset, trial.options, kind, trial.breadth, needs_clusters(trial.depth))
+        data = (trial.dataset, trial.dataset_sha256, trial.options)
+        name = (*data, kind, trial.breadth, needs_clusters(trial.depth))
         if self.last is None or self.last[0] != name:
             self.last = None  # two large neighbourhoods at once may be one too many
             self.last = (name, build_structure(trial, self.task(trial)))

@@ -55,6 +55,7 @@ class Board(Watcher):
         self.total = self.ended = 0
         self.begun = time.monotonic()
         self.running: dict[Trial, float] = {}
+        self.over: set[Trial] = set()
         self.results: dict[Trial, list[float]] = {}
 
     def started(self, pending: Sequence[Trial], skipped: int) -> None:
@@ -65,14 +66,17 @@ class Board(Watcher):
 
     def began(self, trial: Trial) -> None:
         """Count a trial as running."""
-        self.running.setdefault(trial, 0.0)
+        if trial not in self.over:  # with several jobs the news may be late
+            self.running.setdefault(trial, 0.0)
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
         """Note how far a trial is."""
-        self.running[trial] = (epoch.number + 1) / trial.epochs
+        if trial not in self.over:
+            self.running[trial] = (epoch.number + 1) / trial.epochs
 
     def finished(self, trial: Trial, row: Row) -> None:
         """Say what came out of a trial."""
+        self.over.add(trial)
         self.running.pop(trial, None)
         self.ended += 1
         if row["status"] == "ok":

@@ -11,7 +11,7 @@ has the status "cut".
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +46,7 @@ def run_study(
     scheduler: str | None = None,
     threads: int | None = None,
     budget: float | Budget | None = None,
+    ready: Callable[[], object] = lambda: None,
 ) -> list[Row]:
     """Run the trials that have no finished row yet and return the last row of every trial.
 
@@ -65,6 +66,7 @@ def run_study(
         threads: of torch in a worker; None divides the cores by `jobs`. With one job of "loky",
             which runs in this process, torch's threads stay as they are.
         budget: seconds, see `gattn.compare.budget`; None runs everything.
+        ready: called once the output is locked, before the first trial.
 
     Raises:
         OSError: `out` cannot be written, or another study writes there; raised before any work.
@@ -78,6 +80,7 @@ def run_study(
     if path is not None:
         check_writable(path)
     with nullcontext() if path is None else locked(path):
+        ready()
         return _Study(trials, path, crew, watcher or Watcher(), budget).run()
 
 

@@ -123,7 +123,7 @@ def _value(where: str, key: object, value: object) -> Any:
         expected = f"one of {', '.join([*KEYS, 'options'])}"
         raise StudyError(f"{name}: found an unknown key, expected {expected}{hint}")
     kinds = KEYS[str(key)]
-    if key not in _AXES:
+    if key not in _AXES and (key in _COUNTS or not isinstance(value, list)):
         return _one(name, value, kinds)
     values = value if isinstance(value, list) else [value]
     if not values:

@@ -220,12 +220,7 @@ def _pool(crew: Crew) -> Iterator[tuple[int, tuple[type[BaseException], ...]]]:
 def _loky(crew: Crew) -> Iterator[tuple[int, tuple[type[BaseException], ...]]]:
     from concurrent.futures.process import BrokenProcessPool
 
-    from joblib.externals.loky import get_reusable_executor
-
-    try:
-        yield crew.at_once(), (BrokenProcessPool,)
-    finally:
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+    yield crew.at_once(), (BrokenProcessPool,)
 
 
 @contextmanager

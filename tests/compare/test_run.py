@@ -136,13 +136,15 @@ def test_a_failed_trial_is_a_row_and_is_tried_again(tmp_path, monkeypatch):
     assert len(read_rows(tmp_path / FILE)) == 4 + 3
 
 
-def test_a_mistake_in_the_code_is_not_a_failed_trial(tmp_path, monkeypatch):
+def test_a_mistake_in_one_model_does_not_end_the_study(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise AttributeError("no such thing")
 
     monkeypatch.setattr(attempt, "run_trial", broken)
-    with pytest.raises(AttributeError):
-        ran(trials(), tmp_path)
+    rows, seen = ran(trials(), tmp_path)
+    assert {(row["status"], row["cause"]) for row in rows} == {("failed", "error")}
+    assert rows[0]["reason"] == "AttributeError: no such thing"
+    assert len(seen.keys) == 4
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
