@@ -8,7 +8,8 @@ write_inspection(findings(opened), opened, "inside/")
 
 from gattn.compare.inspecting.checkpoint import Opened as Opened
 from gattn.compare.inspecting.checkpoint import open_checkpoint as open_checkpoint
-from gattn.compare.inspecting.findings import Findings as Findings
-from gattn.compare.inspecting.findings import findings as findings
+from gattn.compare.inspecting.numbers import Findings as Findings
+from gattn.compare.inspecting.numbers import findings as findings
 from gattn.compare.inspecting.shown import print_findings as print_findings
+from gattn.compare.inspecting.shown import tables as tables
 from gattn.compare.inspecting.written import write_inspection as write_inspection

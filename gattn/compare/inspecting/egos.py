@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gattn.compare.inspecting.checkpoint import Opened
-from gattn.compare.inspecting.findings import Findings
+from gattn.compare.inspecting.numbers import Findings
 from gattn.inspection import AttentionMap
 from gattn.inspection.flow import rollout_rows
 

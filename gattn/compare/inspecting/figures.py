@@ -18,11 +18,12 @@ def draw_ego(data: dict[str, Any], path: str | os.PathLike[str]) -> Path:
         data: of `egos`.
         path: the PNG to write.
     """
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     own, layers = data["nodes"][str(data["node"])], data["layers"]
     count = max(len(layers), 1)
-    figure, axes = plt.subplots(1, count, figsize=(5.2 * count, 5.4), squeeze=False)
+    figure = Figure(figsize=(5.2 * count, 5.4))
+    axes = figure.subplots(1, count, squeeze=False)
     for axis, layer, near in zip(axes[0], layers, own["near"], strict=False):
         _panel(axis, data, near)
         axis.set_title(layer["name"], fontsize=11)
@@ -41,14 +42,15 @@ def draw_hop_mass(data: dict[str, Any], path: str | os.PathLike[str]) -> Path:
         data: of `egos`.
         path: the PNG to write.
     """
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     bars = [
         (f"{layer['name']}, head {head}", [share / data["scale"] for share in mass])
         for layer in data["layers"]
         for head, mass in enumerate(layer["mass"] or ())
     ]
-    figure, axis = plt.subplots(figsize=(8, 1.2 + 0.32 * len(bars)))
+    figure = Figure(figsize=(8, 1.2 + 0.32 * len(bars)))
+    axis = figure.subplots()
     hops = max((len(mass) for _, mass in bars), default=0)
     for hop in range(hops):
         left = [sum(mass[:hop]) for _, mass in bars]
@@ -92,12 +94,11 @@ def _dot(axis: Any, data: dict[str, Any], node: int, x: float, y: float, size: f
     colour = _CLASSES[known["p"] % len(_CLASSES)] if known else "#ffffff"
     edge = _CLASSES[known["y"] % len(_CLASSES)] if known else "#54606d"
     axis.scatter([x], [y], s=size, color=colour, edgecolors=edge, linewidths=2, zorder=2)
-    axis.text(x, y - 0.09, str(node), fontsize=7, ha="center", va="top", zorder=3)
+    below = -(size**0.5) / 2 - 2
+    place: Any = {"xytext": (0, below), "textcoords": "offset points"}
+    axis.annotate(str(node), (x, y), **place, fontsize=7, ha="center", va="top", zorder=3)
 
 
 def _saved(figure: Any, path: str | os.PathLike[str]) -> Path:
-    import matplotlib.pyplot as plt
-
     figure.savefig(path, dpi=130, bbox_inches="tight", facecolor="white")
-    plt.close(figure)
     return Path(path)

@@ -69,12 +69,12 @@
     for (let ring = 1; ring <= count; ring += 1) {
       behind.push(make("circle", { class: "ring", cx: 0, cy: 0, r: radius(ring) }));
       const name = unknown && ring === count ? "no distance" : `hop ${ring}`;
-      front.push(make("text", { class: "hop", x: 5, y: -radius(ring) - 4 }, name));
+      front.push(make("text", { class: "hop", x: 0, y: -radius(ring) + 4 }, name));
     }
     for (const hop of new Set(others.map((entry) => entry[1]))) {
       const ring = others.filter((entry) => entry[1] === hop);
       ring.forEach(([j, , share], place) => {
-        const angle = (2 * Math.PI * (place + 0.5)) / ring.length + 0.4 * hop - Math.PI / 2;
+        const angle = (2 * Math.PI * (place + 0.5)) / ring.length - Math.PI / 2;
         const x = radius(hop) * Math.cos(angle), y = radius(hop) * Math.sin(angle);
         const size = ring.length > 20 ? 8 : 10;
         behind.push(make("line", { class: "edge", x1: 0, y1: 0, x2: x, y2: y, "stroke-width": 0.5 + 34 * share }));

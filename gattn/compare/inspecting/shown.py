@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gattn.compare.inspecting.findings import Findings
+from gattn.compare.inspecting.numbers import Findings
 
 if TYPE_CHECKING:
     from rich.table import Table

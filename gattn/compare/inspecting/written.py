@@ -11,7 +11,7 @@ from gattn._page import Markup, asset, page, tag
 from gattn.compare.inspecting.checkpoint import Opened
 from gattn.compare.inspecting.egos import egos
 from gattn.compare.inspecting.figures import draw_ego, draw_hop_mass
-from gattn.compare.inspecting.findings import Findings
+from gattn.compare.inspecting.numbers import Findings
 
 _HERE = "gattn.compare.inspecting"
 
@@ -32,9 +32,6 @@ def write_inspection(
     Raises:
         OSError: the folder cannot be written.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     data = egos(opened, found)
@@ -86,7 +83,8 @@ def _walk(data: dict[str, Any]) -> Markup:
         f"All {whole:,} nodes can be visited."
         if shown == whole
         else f"This page holds {shown:,} of {whole:,} nodes: node {data['node']} and what is "
-        "within two moves of it, as far as there is room. Others are drawn hollow; --node starts at another."
+        "within two moves of it, as far as there is room. Others are hollow; --node starts at "
+        "another."
     )
     note = (
         f"The node in the middle, and up to {data['top']} nodes that it attends to most. Rings are "
