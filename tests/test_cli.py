@@ -100,6 +100,7 @@ def test_compare_writes_rows_table_and_figures_and_goes_on(tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "heatmap.png",
         "reach.png",
+        "study.json",
         "table.md",
         "trials.jsonl",
     ]
@@ -204,7 +205,7 @@ def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     assert prepared == [("cpu", 2)]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["data"], ["data", "show"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["inspect"], ["data"], ["data", "show"]])
 def test_help(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.run([*command, "--help"]) == 0
