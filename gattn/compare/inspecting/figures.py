@@ -23,7 +23,7 @@ def draw_ego(data: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     own, layers = data["nodes"][str(data["node"])], data["layers"]
     count = max(len(layers), 1)
     figure = Figure(figsize=(5.2 * count, 5.4))
-    axes = figure.subplots(1, count, squeeze=False)
+    axes: Any = figure.subplots(1, count, squeeze=False)
     for axis, layer, near in zip(axes[0], layers, own["near"], strict=False):
         _panel(axis, data, near)
         axis.set_title(layer["name"], fontsize=11)
@@ -44,13 +44,14 @@ def draw_hop_mass(data: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     """
     from matplotlib.figure import Figure
 
+    layers: list[dict[str, Any]] = [layer for layer in data["layers"] if layer["mass"]]
     bars = [
         (f"{layer['name']}, head {head}", [share / data["scale"] for share in mass])
-        for layer in data["layers"]
-        for head, mass in enumerate(layer["mass"] or ())
+        for layer in layers
+        for head, mass in enumerate(layer["mass"])
     ]
-    figure = Figure(figsize=(8, 1.2 + 0.32 * len(bars)))
-    axis = figure.subplots()
+    figure: Any = Figure(figsize=(8, 1.2 + 0.32 * len(bars)))
+    axis: Any = figure.subplots()
     hops = max((len(mass) for _, mass in bars), default=0)
     for hop in range(hops):
         left = [sum(mass[:hop]) for _, mass in bars]
