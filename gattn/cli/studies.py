@@ -290,7 +290,8 @@ def _say_notes(trials: Sequence[Trial]) -> None:
 
     own = {(t.dataset, t.options) for t in trials if t.dataset_sha256 is not None}
     for dataset, options in sorted(own):
-        for note in load(dataset, **dict(options)).notes:
+        named: dict[str, Any] = dict(options)
+        for note in load(dataset, **named).notes:
             print(f"{dataset}: {note}", file=sys.stderr)
 
 

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gattn.compare.breadth import reach_of
 from gattn.compare.cells import Cell, by_dataset, cells, grouped, percent, title, varying
 from gattn.compare.figures import curves, pareto
@@ -67,11 +69,13 @@ def describe(task: Task) -> dict[str, str]:
     Args:
         task: the dataset.
     """
-    classes = ", ".join(map(str, task.y.bincount(minlength=task.num_classes).tolist()))
+    known = torch.ones_like(task.y, dtype=torch.bool) if task.labelled is None else task.labelled
+    counts = task.y[known].bincount(minlength=task.num_classes)
+    classes = ", ".join(map(str, counts.tolist()))
     masks = {"train": task.train_mask, "val": task.val_mask, "test": task.test_mask}
     sizes = {part: mask.sum(dim=0) for part, mask in masks.items()}
     splits = ", ".join(f"{part} {_range(size)}" for part, size in sizes.items())
-    source, target = task.edge_index
+    source, target = task.edge_index[:, known[task.edge_index].all(dim=0)]
     same = (task.y[source] == task.y[target]).double().mean().item() if len(source) else 0.0
     return {
         "name": task.name,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import Any
 
 from gattn._page import Markup, tag
 from gattn._page.colours import GOOD, colour, ink_on
@@ -63,14 +64,15 @@ def radii(found: Sequence[Shown]) -> Markup | None:
     return tag("div", tag("table", tag("thead", top), tag("tbody", *body)), class_="scroll")
 
 
-def _column(each: Shown, name: str) -> list:
+def _column(each: Shown, name: str) -> list[Any]:
     return [row[name] for row in each.cell.rows if row.get(name)]
 
 
 def _mean_mass(each: Shown) -> dict[int, list[float]]:
     """Mass by hop of every layer that has hops, averaged over seeds."""
     found = {}
-    for number, layers in enumerate(zip_longest(*_column(each, "hop_mass")), start=1):
+    columns: Iterable[tuple[Any, ...]] = zip_longest(*_column(each, "hop_mass"))
+    for number, layers in enumerate(columns, start=1):
         kept = [layer for layer in layers if layer]
         if kept:
             found[number] = [statistics.fmean(hop) for hop in zip_longest(*kept, fillvalue=0.0)]
