@@ -7,6 +7,7 @@ a learned span. It reports the test metrics of the best epoch by validation (`Se
 equal epochs the earliest counts.
 """
 
+from gattn.train.batches import BatchStructure as BatchStructure
 from gattn.train.loop import fit as fit
 from gattn.train.loop import seed_everything as seed_everything
 from gattn.train.records import Epoch as Epoch
