@@ -7,6 +7,7 @@ loss, the validation, what a checkpoint says) is made equal in all of them, so t
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 T = TypeVar("T")
+
+_STORES: list[dist.Store] = []
+"""That of the session: in it the first to fail leaves word."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,36 @@ class World:
             raise sent[1]
         return sent[0]
 
+    def send(self, order: Any) -> None:
+        """Give the other processes, which wait for it, something to do."""
+        if self.size > 1:
+            dist.broadcast_object_list([order])
+
+    def received(self) -> Any:
+        """What the first process sends."""
+        sent: list[Any] = [None]
+        dist.broadcast_object_list(sent)
+        return sent[0]
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What the others cannot do ends them all: an error of one process alone.
+
+    Errors of arguments (`ValueError`, `TypeError`) are those of all, who go on alike. After any
+    other the first to fail says so in one line, and all end.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        world = World.here()
+        if world.size == 1:
+            raise
+        if _STORES and _STORES[-1].add("failed", 1) == 1:
+            text = " ".join(str(error).split())[:300] or type(error).__name__
+            print(f"error: process {world.rank} of {world.size}: {text}", file=sys.stderr)
+        raise SystemExit(1) from None
+
 
 def parallel(model: nn.Module, world: World) -> nn.Module:
     """The model as it is called in a step: its gradients become the means over all processes.
@@ -101,12 +135,15 @@ def session() -> Iterator[World]:
     if "WORLD_SIZE" not in os.environ:
         yield World()
         return
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(hours=2)
-    )
+    store, rank, size = next(dist.rendezvous("env://"))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    waiting = timedelta(hours=2)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=waiting)
+    _STORES.append(store)
     try:
         yield World.here()
     finally:
+        _STORES.pop()
         dist.destroy_process_group()
 
 
