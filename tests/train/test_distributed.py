@@ -33,20 +33,18 @@ def torchrun(*arguments):
     )
 
 
-@pytest.mark.parametrize(("batch_size", "dropout"), [(0, 0.0), (0, 0.3), (16, 0.0)])
+@pytest.mark.parametrize(("batch_size", "dropout"), [(0, 0.3), (16, 0.0)])
 def test_two_processes_train_as_one(tmp_path, batch_size, dropout):
-    """With dropout, too, in the whole graph: all drop the same. The second run finds it done."""
+    """With dropout, too, in the whole graph, where all drop the same."""
     expected = train(batch_size or None, dropout)
-    for _ in range(2):
-        done = torchrun(
-            Path(__file__).with_name("in_processes.py"), tmp_path / "out", batch_size, dropout
-        )
-        assert done.returncode == 0, done.stderr
-        found = torch.load(tmp_path / "out", weights_only=True)
-        torch.testing.assert_close(found["losses"], expected["losses"], rtol=1e-10, atol=0)
-        torch.testing.assert_close(found["model"], expected["model"], rtol=1e-9, atol=1e-11)
-        assert found["metrics"] == pytest.approx(expected["metrics"])
-        assert found["model"]["priced"] < 1
+    script = Path(__file__).with_name("in_processes.py")
+    done = torchrun(script, tmp_path / "out", batch_size, dropout)
+    assert done.returncode == 0, done.stderr
+    found = torch.load(tmp_path / "out", weights_only=True)
+    torch.testing.assert_close(found["losses"], expected["losses"], rtol=1e-10, atol=0)
+    torch.testing.assert_close(found["model"], expected["model"], rtol=1e-9, atol=1e-11)
+    assert found["metrics"] == pytest.approx(expected["metrics"])
+    assert found["model"]["priced"] < 1
     assert torch.load(tmp_path / "out.checkpoint", weights_only=True)["identity"]["processes"] == 2
 
 
