@@ -73,8 +73,11 @@ def test_every_setting_is_in_the_key():
         warmup=3,
         label_smoothing=0.1,
         precision="bfloat16",
+        batch_size=5,
+        judged_by="accuracy",
     )
     of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
+    of_others += ("num_neighbors", "dataset_sha256")
     for field in fields(Trial):
         if field.name not in ("model", "dataset_sha256", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
@@ -82,6 +85,8 @@ def test_every_setting_is_in_the_key():
     in_steps = replace(TRIAL, scheduler="step")
     assert replace(in_steps, lr_factor=0.2).key() != in_steps.key()
     assert replace(in_steps, lr_every=2).key() != in_steps.key()
+    in_batches = replace(TRIAL, batch_size=5)
+    assert replace(in_batches, num_neighbors=(3, 3)).key() != in_batches.key()
     assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
 
 
@@ -279,3 +284,35 @@ def test_looking_inside_changes_no_result(monkeypatch):
     monkeypatch.setattr("gattn.compare.trial.summary", lambda *_, **__: {})
     without = inside(breadth=2, dropout=0.5)
     assert (found["val"], found["test"]) == (without["val"], without["test"])
+
+
+@pytest.mark.parametrize("model", ["attention", "gat", "diffusion", "layer"])
+@pytest.mark.parametrize("num_neighbors", [None, [4, 4]])
+def test_mini_batches_of_every_kind_of_model(model, num_neighbors):
+    trial = Trial.of("karate", model, breadth=2, epochs=2, layers=1, batch_size=3)
+    trial = replace(trial, num_neighbors=num_neighbors)
+    row = run_trial(trial, load("karate"))
+    assert row["status"] == "ok"
+    given = {f.name: row[f.name] for f in fields(Trial)}
+    assert Trial(**{**given, "options": (), "split": None}) == trial
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 4, "breadth": "full"}, "batch_size: found 4 with breadth full and depth"),
+        ({"batch_size": 4, "depth": 4}, "batch_size: found 4 with breadth 2 and depth 4"),
+        ({"batch_size": 4, "num_neighbors": (3,)}, "num_neighbors: found 1 numbers, expected 2"),
+        ({"num_neighbors": (3, 3)}, r"num_neighbors: found \(3, 3\) without a batch_size"),
+        ({"judged_by": "log_loss"}, "judged_by: found 'log_loss', expected one of accuracy"),
+    ],
+)
+def test_batches_and_judges_are_checked(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TRIAL, **wrong)
+
+
+def test_another_metric_judges():
+    row = run_trial(replace(TRIAL, judged_by="macro_f1"), load("karate"))
+    assert row["metric"] == "macro_f1"
+    assert row["test"] == row["test_macro_f1"]
