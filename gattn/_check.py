@@ -30,6 +30,16 @@ def fraction(name: str, value: object) -> float:
     return number
 
 
+def positive(name: str, value: object) -> float:
+    """`value` as a finite float above zero."""
+    if isinstance(value, (bool, Tensor)) or not isinstance(value, Real):
+        raise TypeError(f"{name}: found {value!r}, expected a number > 0")
+    number = float(value)
+    if not 0.0 < number < float("inf"):
+        raise ValueError(f"{name}: found {value}, expected a number > 0")
+    return number
+
+
 def tensor(name: str, value: object) -> Tensor:
     """`value` as a tensor."""
     if not isinstance(value, Tensor):
