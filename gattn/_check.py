@@ -30,14 +30,19 @@ def fraction(name: str, value: object) -> float:
     return number
 
 
+def number(name: str, value: object, expected: str) -> float:
+    """`value` as a float; `expected` says which."""
+    if isinstance(value, (bool, Tensor)) or not isinstance(value, Real):
+        raise TypeError(f"{name}: found {value!r}, expected {expected}")
+    return float(value)
+
+
 def positive(name: str, value: object) -> float:
     """`value` as a finite float above zero."""
-    if isinstance(value, (bool, Tensor)) or not isinstance(value, Real):
-        raise TypeError(f"{name}: found {value!r}, expected a number > 0")
-    number = float(value)
-    if not 0.0 < number < float("inf"):
+    found = number(name, value, "a number > 0")
+    if not 0.0 < found < float("inf"):
         raise ValueError(f"{name}: found {value}, expected a number > 0")
-    return number
+    return found
 
 
 def tensor(name: str, value: object) -> Tensor:
