@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch_geometric
-from torch import Tensor
+from torch import Tensor, nn
 
 import gattn
 from gattn import _check as check
@@ -22,6 +22,7 @@ from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
 from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
 from gattn.data import ENCODINGS, NAMES, Task, encoded, load
+from gattn.nn import FillingIn
 from gattn.train import Epoch, Settings, fit, seed_everything
 
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
@@ -76,6 +77,12 @@ class Trial:
         warmup: epochs before the full learning rate.
         label_smoothing: in the loss.
         precision: of the computation.
+        region: radius of the balls that are trained on.
+        halo: of them.
+        steps: of an epoch.
+        hide: the largest share of nodes whose features a training step hides, and has filled in
+            again (`gattn.nn.FillingIn`); None hides none.
+        fill: the weight of that; None stands for 1.
 
     Raises:
         TypeError: a number has the wrong type.
@@ -112,6 +119,11 @@ class Trial:
     warmup: int | None = None
     label_smoothing: float | None = None
     precision: str | None = None
+    region: int | None = None
+    halo: int | None = None
+    steps: int | None = None
+    hide: float | None = None
+    fill: float | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
@@ -141,7 +153,15 @@ class Trial:
         check.fraction("dropout", self.dropout)
         if self.split is not None:
             check.integer("split", self.split, 0)
+        self._check_hiding()
         self.settings()
+
+    def _check_hiding(self) -> None:
+        if self.hide is not None:
+            object.__setattr__(self, "hide", check.fraction("hide", self.hide))
+            object.__setattr__(self, "fill", check.positive("fill", self.fill or 1.0))
+        elif self.fill is not None:
+            raise ValueError(f"fill: found {self.fill}, expected none where none is hidden")
 
     def _check_breadth(self) -> None:
         kind, kinds = kind_of(self.breadth), MODELS[self.model].kinds
@@ -232,6 +252,18 @@ def build_structure(trial: Trial, task: Task) -> Structure:
     return pairs
 
 
+def build_model(trial: Trial, task: Task) -> nn.Module:
+    """Return the trial's model, its parameters drawn by torch's generator."""
+    build, features, classes = MODELS[trial.model].build, task.x.size(1), task.num_classes
+    if trial.hide is None:
+        return build(trial, features, classes)
+    one_hot = bool(((task.x == 0) | (task.x == 1)).all() and (task.x.sum(1) == 1).all())
+    model = build(trial, features, classes + features)
+    return FillingIn(
+        model, features, trial.hide, trial.fill or 1.0, "category" if one_hot else "values"
+    )
+
+
 def run_trial(
     trial: Trial,
     task: Task,
@@ -259,7 +291,7 @@ def run_trial(
     structure = build_structure(trial, task) if structure is None else structure
     split = trial.seed % task.num_splits if trial.split is None else trial.split
     seed_everything(trial.seed)
-    model = MODELS[trial.model].build(trial, task.x.size(1), task.num_classes)
+    model = build_model(trial, task)
     result = fit(
         model.to(device),
         task.to(device),

@@ -80,8 +80,8 @@ class FillingIn(nn.Module):
 
     def _charged(self, guess: Tensor, wanted: Tensor, count: int) -> Tensor:
         """The penalty of guesses `[..., n, F]`, which may be those of several readouts."""
+        several = guess.shape[:-2].numel()
         wanted = wanted.expand_as(guess).flatten(0, -2)
-        several = guess[..., 0, 0].numel()
         guess = guess.flatten(0, -2)
         if self.kind == "category":
             loss = F.cross_entropy(guess, wanted, reduction="sum")

@@ -19,6 +19,7 @@ from gattn.train.identity import check_identity, identity, plain, shapes
 from gattn.train.loss import check_finite, cross_entropy, penalty
 from gattn.train.monitor import Monitor
 from gattn.train.records import Epoch, FitResult
+from gattn.train.regions import Regions
 from gattn.train.schedule import Schedule
 from gattn.train.settings import OPTIMIZERS, PRECISIONS, Settings
 
@@ -44,7 +45,10 @@ class Run:
         self.optimizer = OPTIMIZERS[settings.optimizer](
             model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
         )
-        self.device = task.x.device
+        self.device, self.regions = task.x.device, None
+        if settings.region is not None:
+            of_balls = settings.region, settings.halo
+            self.regions = Regions(task, structure, self.train, *of_balls)
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=settings.precision == "float16"
         )
@@ -66,7 +70,7 @@ class Run:
         start = _now(self.device)
         number = len(self.history)
         rate = self._set_rate(number)
-        loss = self._step(number)
+        loss = torch.stack([self._step(number) for _ in range(self.settings.steps)]).mean()
         logits = self._logits()
         y = self.task.y[self.val]
         val_loss = cross_entropy(logits[self.val], y)
@@ -92,10 +96,10 @@ class Run:
     def _step(self, number: int) -> Tensor:
         self.model.train()
         self.optimizer.zero_grad()
+        x, y, structure, learnt = self._shown()
         with self._autocast():
-            logits = self.model(self.task.x, self.structure)
-        y, smoothing = self.task.y[self.train], self.settings.label_smoothing
-        loss = cross_entropy(logits[self.train], y, smoothing)
+            logits = self.model(x, structure)
+        loss = cross_entropy(logits[..., learnt, :], y[learnt], self.settings.label_smoothing)
         check_finite(loss, number)
         self.scaler.scale(loss + penalty(self.model)).backward()
         if self.settings.clip is not None:
@@ -104,6 +108,14 @@ class Run:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
+
+    def _shown(self) -> tuple[Tensor, Tensor, object, Tensor]:
+        """Features, labels, structure and training nodes of a step."""
+        task = self.task
+        if self.regions is None:
+            return task.x, task.y, self.structure, self.train
+        region = self.regions.draw()
+        return task.x[region.nodes], task.y[region.nodes], region.structure, region.learnt
 
     @torch.no_grad()
     def _logits(self) -> Tensor:
