@@ -159,7 +159,8 @@ class Trial:
     def _check_hiding(self) -> None:
         if self.hide is not None:
             object.__setattr__(self, "hide", check.fraction("hide", self.hide))
-            object.__setattr__(self, "fill", check.positive("fill", self.fill or 1.0))
+            weight = 1.0 if self.fill is None else self.fill
+            object.__setattr__(self, "fill", check.positive("fill", weight))
         elif self.fill is not None:
             raise ValueError(f"fill: found {self.fill}, expected none where none is hidden")
 
@@ -258,10 +259,9 @@ def build_model(trial: Trial, task: Task) -> nn.Module:
     if trial.hide is None:
         return build(trial, features, classes)
     one_hot = bool(((task.x == 0) | (task.x == 1)).all() and (task.x.sum(1) == 1).all())
-    model = build(trial, features, classes + features)
-    return FillingIn(
-        model, features, trial.hide, trial.fill or 1.0, "category" if one_hot else "values"
-    )
+    model, kind = build(trial, features, classes + features), "category" if one_hot else "values"
+    assert trial.fill is not None  # set by Trial
+    return FillingIn(model, features, trial.hide, trial.fill, kind)
 
 
 def run_trial(

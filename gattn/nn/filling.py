@@ -76,7 +76,9 @@ class FillingIn(nn.Module):
     def _hidden(self, x: Tensor) -> Tensor | None:
         if not self.training or self.share == 0.0:
             return None
-        return torch.rand(x.shape[0], device=x.device) < self.share * torch.rand((), device=x.device)
+        return torch.rand(x.shape[0], device=x.device) < self.share * torch.rand(
+            (), device=x.device
+        )
 
     def _charged(self, guess: Tensor, wanted: Tensor, count: int) -> Tensor:
         """The penalty of guesses `[..., n, F]`, which may be those of several readouts."""

@@ -211,6 +211,7 @@ class _Jumping(pyg_models.JumpingKnowledge):
 
 
 def built_norm(norm: Norm, channels: int) -> nn.Module:
+    """A normalisation of its name, its class or nothing."""
     if norm is None:
         return nn.Identity()
     return normalization_resolver(norm, channels) if isinstance(norm, str) else norm(channels)

@@ -23,18 +23,19 @@ class RecurrentGNN(nn.Module):
     block: what is learnt is a step of an algorithm, such as message passing, and not T different
     layers. Rounds have no parameters, so a trained model takes another number of them.
 
-    In training the number of rounds is drawn anew for every call, between `fewest` and `rounds`,
-    and the readouts of all of them are returned, so that a loss can ask of each round what it can
-    know by then; `gattn.train.fit` takes the mean of their losses. (Dehghani et al., "Universal
-    Transformers", 2019; Bansal et al., "End-to-end Algorithm Synthesis with Recurrent Networks",
-    2022, for the input shown again.)
+    In training the readouts of all rounds are returned, so that a loss can ask of each round what
+    it can know by then; `gattn.train.fit` takes the mean of their losses. The first calls in
+    training may have fewer rounds, which are cheaper, and a short way is learnt sooner than a long
+    one. (Dehghani et al., "Universal Transformers", 2019; Bansal et al., "End-to-end Algorithm
+    Synthesis with Recurrent Networks", 2022, for the input shown again.)
 
     Args:
         in_channels: features of a node.
         hidden_channels: width of the block, a multiple of `heads`.
         rounds: T.
         out_channels: outputs of a node, such as classes; `hidden_channels` if not given.
-        fewest: the smallest number of rounds in training; `None` = `rounds`.
+        fewest: rounds of the first call in training; `None` = `rounds`.
+        growing: calls in training until there are as many as `rounds`.
         heads: H.
         dropout: probability to drop a feature, and a weight, in training.
         act: activation of the feed-forward network: PyG's name of it, or a callable.
@@ -47,6 +48,7 @@ class RecurrentGNN(nn.Module):
         TypeError, ValueError: an argument is out of range.
     """
 
+    calls: Tensor
     supports_edge_weight = False
     supports_edge_attr = False
 
@@ -58,6 +60,7 @@ class RecurrentGNN(nn.Module):
         out_channels: int | None = None,
         *,
         fewest: int | None = None,
+        growing: int = 0,
         heads: int = 4,
         dropout: float = 0.0,
         act: str | Callable[[Tensor], Tensor] = "gelu",
@@ -69,6 +72,8 @@ class RecurrentGNN(nn.Module):
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         self.rounds = _check.integer("rounds", rounds, 1)
         self.fewest = _check.integer("fewest", rounds if fewest is None else fewest, 1, rounds)
+        self.growing = _check.integer("growing", growing, 0)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
         self.out_channels = hidden_channels if out_channels is None else out_channels
         self.lin_in = nn.Linear(in_channels, hidden_channels)
         parts = {"dropout": dropout, "act": act, "norm": norm, "feed_forward": feed_forward}
@@ -94,7 +99,7 @@ class RecurrentGNN(nn.Module):
         Raises:
             TypeError, ValueError: a number of rounds that is none.
         """
-        count = self._drawn() if rounds is None else _check.integer("rounds", rounds, 1)
+        count = self._count() if rounds is None else _check.integer("rounds", rounds, 1)
         shown = self.lin_in(x)
         state, states = shown, []
         for number in range(count):
@@ -103,13 +108,18 @@ class RecurrentGNN(nn.Module):
         read = torch.stack(states) if self.training else state
         return self.lin_out(self.norm_out(read))
 
-    def _drawn(self) -> int:
-        if not self.training or self.fewest == self.rounds:
+    def _count(self) -> int:
+        if not self.training:
             return self.rounds
-        return int(torch.randint(self.fewest, self.rounds + 1, ()))
+        done = int(self.calls)
+        self.calls += 1
+        if done >= self.growing:
+            return self.rounds
+        return self.fewest + (self.rounds - self.fewest) * done // self.growing
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew."""
+        """Draw all parameters anew, and count the calls from none."""
+        self.calls.zero_()
         for part in (self.lin_in, self.block, self.norm_out, self.lin_out):
             if hasattr(part, "reset_parameters"):
                 part.reset_parameters()  # type: ignore[operator]

@@ -42,10 +42,15 @@ def test_training_reads_out_every_round():
         torch.testing.assert_close(read, model(x, NEAR, rounds=number))
 
 
-def test_training_draws_the_number_of_rounds():
-    model, x = made(5, fewest=2), features(6, 3)
-    assert {model(x, NEAR).shape[0] for _ in range(60)} == {2, 3, 4, 5}
+def test_rounds_grow_with_the_calls_of_the_training():
+    model, x = made(5, fewest=2, growing=6), features(6, 3)
+    assert [model(x, NEAR).shape[0] for _ in range(8)] == [2, 2, 3, 3, 4, 4, 5, 5]
     assert model.eval()(x, NEAR).shape == (6, 2)
+    again = made(5, fewest=2, growing=6)
+    again.load_state_dict(model.state_dict())
+    assert int(again.calls) == 8 and again(x, NEAR).shape[0] == 5
+    again.reset_parameters()
+    assert again(x, NEAR).shape[0] == 2
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
@@ -83,6 +88,7 @@ def test_reset_draws_everything_anew():
     [
         ({"rounds": 0}, "rounds: found 0"),
         ({"fewest": 5}, "fewest: found 5, expected an int in"),
+        ({"growing": -1}, "growing: found -1"),
         ({"heads": 3}, "hidden_channels: found 8"),
     ],
 )
