@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -135,6 +135,8 @@ class OneLayer(nn.Module):
     Raises:
         ValueError: `hidden_channels` is no multiple of `heads`.
     """
+
+    head_readers: ClassVar[dict[str, str]] = {"attention": "lin_out"}
 
     def __init__(
         self,

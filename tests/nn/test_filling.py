@@ -1,7 +1,5 @@
 """Features that were hidden, and what is charged for them."""
 
-import math
-
 import pytest
 import torch
 from torch import nn
