@@ -29,6 +29,23 @@ class Region:
     learnt: Tensor
 
 
+class _Sources:
+    """Edges by target: who sends to some nodes is found without a look at all the others."""
+
+    def __init__(self, edge_index: Tensor, count: int) -> None:
+        order = edge_index[1].argsort(stable=True)
+        self.source = edge_index[0][order]
+        self.degree = edge_index[1].bincount(minlength=count)
+        self.start = self.degree.cumsum(0) - self.degree
+
+    def sources_of(self, nodes: Tensor) -> Tensor:
+        """The sources of the edges to some nodes, one for each edge."""
+        degree = self.degree[nodes]
+        within = torch.arange(int(degree.sum()), device=nodes.device)
+        within = within - (degree.cumsum(0) - degree).repeat_interleave(degree)
+        return self.source[self.start[nodes].repeat_interleave(degree) + within]
+
+
 class Regions:
     """Balls around random training nodes.
 
@@ -56,7 +73,7 @@ class Regions:
             raise TypeError(f"region: found {found}, expected a Sparse neighbourhood or edges")
         self.structure, self.train = structure, train
         self.radius, self.halo = radius, halo
-        self.source, self.target = task.edge_index
+        self.graph = _Sources(task.edge_index, task.num_nodes)
         self.is_train = torch.zeros(task.num_nodes, dtype=torch.bool, device=train.device)
         self.is_train[train] = True
 
@@ -72,7 +89,9 @@ class Regions:
         """Hops to the root along the edges, `[N]`; more than the radius where it is not reached."""
         found = torch.full_like(self.is_train, self.radius + 1, dtype=torch.int64)
         found[root] = 0
+        last = self.train.new_tensor([root])
         for hop in range(1, self.radius + 1):
-            near = self.source[found[self.target] == hop - 1]
+            near = self.graph.sources_of(last)
             found[near] = found[near].clamp(max=hop)
+            last = (found == hop).nonzero()[:, 0]
         return found

@@ -6,6 +6,7 @@ from torch import nn
 
 import gattn
 from gattn.data import load
+from gattn.nn import GraphAttention
 from gattn.train import Settings, fit, seed_everything
 from gattn.train.regions import Regions
 
@@ -52,7 +53,7 @@ class Model(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layer, self.seen = gattn.nn.GraphAttention(7, 2, hop_bias=2), []
+        self.layer, self.seen = GraphAttention(7, 2, hop_bias=2), []
 
     def forward(self, x, structure):
         self.seen.append(len(x))

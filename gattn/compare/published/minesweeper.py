@@ -18,12 +18,12 @@ from gattn.compare.trial import Row, Trial
 SETTING: Mapping[str, Any] = {
     "dataset": "minesweeper-file",
     "model": "recurrent",
-    "epochs": 200,
-    "steps": 16,
+    "epochs": 80,
+    "steps": 32,
     "region": 12,
     "halo": 3,
     "scheduler": "cosine",
-    "warmup": 10,
+    "warmup": 5,
     "clip": 1.0,
     "hide": 0.4,
     "fill": 0.3,
@@ -46,7 +46,7 @@ def _deep(breadth: int, rounds: int, seeds: int = 10, **more: Any) -> Line:
 
 def _short(breadth: int) -> Line:
     radius, mean, spread = _BELIEFS[breadth]
-    of_line = {"breadth": breadth, "layers": 4, "weight_decay": 0.3, "epochs": 120}
+    of_line = {"breadth": breadth, "layers": 4, "weight_decay": 0.3, "epochs": 50}
     source = f"belief propagation, {radius} hops"
     name = f"breadth {breadth}, 4 rounds"
     return Line(name, {**SETTING, **of_line}, mean, spread, source, mean, seeds=3)
