@@ -64,6 +64,7 @@ def describe(task: Task) -> dict[str, str]:
         "classes": f"{task.num_classes} ({classes} nodes)",
         "splits": f"{task.num_splits} ({splits})",
         "metric": task.metric,
+        **({"notes": "; ".join(task.notes)} if task.notes else {}),
     }
 
 

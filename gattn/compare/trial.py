@@ -21,7 +21,7 @@ from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
 from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
-from gattn.data import ENCODINGS, NAMES, Task, encoded, load
+from gattn.data import ENCODINGS, NAMES, DatasetError, Task, check_name, content_of, encoded, load
 from gattn.inspection import summary
 from gattn.nn import FillingIn
 from gattn.train import Epoch, Settings, fit, seed_everything
@@ -50,7 +50,7 @@ class Trial:
     """What is trained, and how; two equal trials have one `key`.
 
     Args:
-        dataset: a name of `gattn.data.NAMES`.
+        dataset: a name of `gattn.data.NAMES`, or the path of a graph of your own.
         model: a name of `gattn.compare.MODELS`.
         breadth: hops that a node looks, 0 for itself only; or `learned`, `diffusion`, `full`, as
             `gattn.compare.breadth` has them.
@@ -73,6 +73,8 @@ class Trial:
         attention_dropout: of its weights, where `dropout` is of the features before a layer only.
         feature_dropout: in its rounds.
         encoding: of positions, joined to the features: a name of `gattn.data.ENCODINGS`, or None.
+        dataset_sha256: of the content of a path, which stands for the path in the key: a changed
+            file is another dataset, a moved one is the same. None reads it from the file.
         monitor: see `gattn.train.Settings`, as for the rest; None stands for its usual value.
         clip: the largest norm of the gradient.
         scheduler: of the learning rate.
@@ -115,6 +117,7 @@ class Trial:
     restart: float | None = None
     attention_dropout: float | None = None
     feature_dropout: float | None = None
+    dataset_sha256: str | None = None
     monitor: str | None = None
     clip: float | None = None
     scheduler: str | None = None
@@ -136,7 +139,7 @@ class Trial:
         return cls(dataset, model, **{**MODELS[model].recipe, **changes})
 
     def __post_init__(self) -> None:
-        check.one_of("dataset", self.dataset, NAMES)
+        self._check_dataset()
         check.one_of("model", self.model, tuple(MODELS))
         object.__setattr__(self, "options", tuple(sorted(self.options)))
         object.__setattr__(self, "breadth", breadth_of(self.breadth))
@@ -150,6 +153,15 @@ class Trial:
                 object.__setattr__(self, name, None)  # equal trainings have one key
         self._check_numbers()
         self._check_parts()
+
+    def _check_dataset(self) -> None:
+        check_name(self.dataset, "dataset")
+        if self.dataset in NAMES and self.dataset_sha256 is not None:
+            found = f"{self.dataset_sha256!r} for {self.dataset}"
+            raise ValueError(f"dataset_sha256: found {found}, expected none for a name")
+        if self.dataset_sha256 is None:
+            content = content_of(self.dataset, **dict(self.options))
+            object.__setattr__(self, "dataset_sha256", content)
 
     def _check_numbers(self) -> None:
         for name, low in {"layers": 1, "hidden": 1, "heads": 1, "seed": 0}.items():
@@ -219,9 +231,11 @@ class Trial:
         """Return 16 hexadecimal digits that stand for the settings, the same in every process.
 
         A setting that is younger than the first rows counts only where it is not the usual one, so
-        that older rows keep their keys.
+        that older rows keep their keys. A path is left out, its content counts.
         """
         settings = asdict(self)
+        if self.dataset_sha256 is not None:
+            del settings["dataset"]
         for field in fields(self):
             if field.name not in _FIRST and settings[field.name] == field.default:
                 del settings[field.name]
@@ -241,7 +255,15 @@ class Trial:
 
 
 def load_task(trial: Trial, root: str | PathLike[str] | None = None) -> Task:
-    """Return the trial's dataset, encoded if it says so; see `gattn.data.load`."""
+    """Return the trial's dataset, encoded if it says so; see `gattn.data.load`.
+
+    Raises:
+        DatasetError: a dataset that cannot be had, or a file whose content is not the trial's.
+    """
+    found = content_of(trial.dataset, **dict(trial.options))
+    if found != trial.dataset_sha256:
+        expected = f"{trial.dataset_sha256}, that of the trial: the file has changed"
+        raise DatasetError(f"{trial.dataset}: found the sha256 {found}, expected {expected}")
     task = load(trial.dataset, None if root is None else str(root), **dict(trial.options))
     return task if trial.encoding is None else encoded(task, trial.encoding)
 

@@ -22,6 +22,7 @@ class Task:
         test_mask: `[N, S]` bool.
         metric: the metric to report, a name in `gattn.metrics.METRICS`.
         num_classes: the number of classes; labels are below it.
+        notes: what was decided or left out where a file was read, a sentence each.
 
     Raises:
         ValueError: if a tensor has another shape or dtype, or an index is out of range.
@@ -36,6 +37,7 @@ class Task:
     test_mask: Tensor
     metric: str
     num_classes: int
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         nodes, splits = self.x.shape[0], self.train_mask.shape[-1]

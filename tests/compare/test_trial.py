@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from gattn.compare import MODELS, Trial, read_rows, run_trial
 from gattn.compare.trial import build_model, load_task
-from gattn.data import encoded, load
+from gattn.data import DatasetError, encoded, load
 from gattn.nn import FillingIn
 from gattn.train import Settings
 
@@ -79,7 +80,7 @@ def test_every_setting_is_in_the_key():
     of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
     of_others += ("halo", "steps", "fill")
     for field in fields(Trial):
-        if field.name not in ("model", *of_others):
+        if field.name not in ("model", "dataset_sha256", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
             assert changed.key() != TRIAL.key(), field.name
     in_steps = replace(TRIAL, scheduler="step")
@@ -196,6 +197,58 @@ def test_features_that_are_not_finite_are_named():
     task.x[3, 4] = math.nan
     with pytest.raises(ValueError, match="x: found 1 values that are not finite"):
         run_trial(TRIAL, task)
+
+
+OWN = """id,y,a
+p,0,1
+q,1,2
+r,0,3
+s,1,4
+t,0,5
+u,1,6
+v,0,7
+w,1,8
+x,0,9
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "nodes.csv").write_text(OWN)
+    (folder / "edges.csv").write_text("p,q\nq,r\nr,s\ns,t\nt,u\nu,v\nv,w\nw,x\n")
+    return folder
+
+
+def test_a_file_of_ones_own_is_known_by_its_content(own, tmp_path):
+    trial = Trial.of(str(own), epochs=3)
+    moved = shutil.copytree(own, tmp_path / "elsewhere" / "renamed")
+    assert Trial.of(str(moved), epochs=3).key() == trial.key()
+    (own / "nodes.csv").write_text(OWN.replace("x,0,9", "x,0,8"))
+    changed = Trial.of(str(own), epochs=3)
+    assert changed.key() != trial.key()
+    assert changed.row()["dataset"] == str(own)
+    assert changed.row()["dataset_sha256"] == changed.dataset_sha256 != trial.dataset_sha256
+
+
+def test_a_trial_outlives_its_file_but_is_not_trained_on_another(own):
+    trial = Trial.of(str(own), epochs=3)
+    assert load_task(trial).num_nodes == 9
+    (own / "nodes.csv").write_text(OWN.replace("x,0,9", "x,0,8"))
+    assert replace(trial, seed=1).dataset_sha256 == trial.dataset_sha256
+    with pytest.raises(DatasetError, match="that of the trial: the file has changed"):
+        load_task(trial)
+    shutil.rmtree(own)
+    assert replace(trial, seed=2).key() != trial.key()
+    with pytest.raises(DatasetError, match="dataset: found nothing at"):
+        load_task(trial)
+
+
+def test_a_name_has_no_content():
+    assert TRIAL.dataset_sha256 is None
+    with pytest.raises(ValueError, match="dataset_sha256: found 'ab' for karate, expected none"):
+        replace(TRIAL, dataset_sha256="ab")
 
 
 def inside(**changes):
