@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import gattn
 from gattn import _check as check
 from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of
+from gattn.compare.curve import curve
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
 from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
@@ -312,8 +313,8 @@ def run_trial(
 
     Returns:
         The settings, validation and test metrics (fractions), seconds, parameters, peak memory in
-        bytes (see `gattn.train.FitResult`), pairs, what `gattn.inspection.summary` finds in the
-        model, versions, the time.
+        bytes (see `gattn.train.FitResult`), the learning curve (see `gattn.compare.curve`), pairs,
+        what `gattn.inspection.summary` finds in the model, versions, the time.
     """
     structure = build_structure(trial, task) if structure is None else structure
     split = trial.seed % task.num_splits if trial.split is None else trial.split
@@ -344,6 +345,7 @@ def run_trial(
         "seconds_per_epoch": result.seconds_per_epoch,
         "parameters": result.parameters,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "curve": curve(result.history, result.best_epoch),
         "nodes": task.num_nodes,
         "pairs": num_pairs(structure),
         **_inside(model, trial, task.to(device), structure.to(device)),

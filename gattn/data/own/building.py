@@ -125,6 +125,7 @@ def task_of(name: str, graph: OwnGraph, options: OwnOptions) -> Task:
         test_mask=masks[2],
         metric=options.metric,
         num_classes=len(names),
+        labelled=None if bool(labelled.all()) else labelled,
         notes=(*graph.notes, *_about_labels(graph, labelled, names), *notes, *more, *said),
     )
 

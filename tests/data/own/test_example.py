@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from gattn.compare.report import describe
 from gattn.data import load
 
 FOLDER = Path(__file__).parents[3] / "datasets" / "example"
@@ -22,3 +23,6 @@ def test_it_is_as_its_page_says():
     in_a_split = (task.train_mask | task.val_mask | task.test_mask)[:, 0]
     assert in_a_split.sum() == 84
     assert not in_a_split[84:].any()
+    assert task.labelled is not None and task.labelled.tolist() == in_a_split.tolist()
+    assert describe(task)["classes"] == "3 (28, 28, 28 nodes)"
+    assert task.to("cpu").notes == task.notes
