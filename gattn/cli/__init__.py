@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse(error.format_message(), error.exit_code)
     except UsageError as error:
         return _refuse(str(error), 2)
-    except (ValueError, TypeError, IndexError, OSError) as error:
+    except (ValueError, TypeError, IndexError, OSError, ImportError) as error:
         return _refuse(str(error), 1)
 
 

@@ -34,7 +34,7 @@ USUAL = (
 SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_decay")
 SETTINGS += ("optimizer", "patience", "restart", "attention_dropout", "feature_dropout")
 SETTINGS += ("monitor", "clip", "scheduler", "lr_factor", "lr_every", "warmup", "label_smoothing")
-SETTINGS += ("precision", "region", "halo", "steps", "hide", "fill")
+SETTINGS += ("precision", "batch_size", "judged_by", "region", "halo", "steps", "hide", "fill")
 """Options that are a trial's settings of the same name."""
 
 of_model = partial(about, "Model")
@@ -133,6 +133,37 @@ Hide = Annotated[
 ]
 Fill = Annotated[
     float | None, of_training("Weight of filling in.", show_default="1 with --hide", **DECIMAL)
+]
+BatchSize = Annotated[
+    int | None,
+    of_training("Training nodes of a step.", show_default="all, in the whole graph", **WHOLE),
+]
+Neighbors = Annotated[
+    list[str] | None,
+    of_training(
+        "Neighbours that a node of a batch picks, for each hop that the model looks: 15 10.",
+        metavar="INTEGER...",
+        show_default="all",
+    ),
+]
+JudgedBy = Annotated[
+    str | None,
+    about(
+        "Training",
+        "Metric to select and report by: accuracy, macro_f1, macro_recall, roc_auc or "
+        "average_precision.",
+        decls=("--metric",),
+        metavar="NAME",
+        show_default="the dataset's",
+    ),
+]
+Curves = Annotated[
+    Path | None,
+    of_study(
+        "Folder of curves for TensorBoard, one folder per trial.",
+        metavar="FOLDER",
+        show_default="none are written",
+    ),
 ]
 FirstSeed = Annotated[int, of_study("The first seed; the others follow.", **WHOLE)]
 Checkpoints = Annotated[

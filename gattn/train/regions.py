@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from gattn.neighborhood import Sparse, from_edge_index, induced
+from gattn.train.batches import Forward, Part
+from gattn.train.distributed import World
+from gattn.train.settings import Settings
 
 if TYPE_CHECKING:
     from gattn.data.task import Task
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """A ball of the graph.
-
-    Args:
-        nodes: `[n]`, in ascending order.
-        structure: the pairs among them.
-        learnt: positions in `nodes` of those that are learnt from.
-    """
-
-    nodes: Tensor
-    structure: Sparse
-    learnt: Tensor
 
 
 class _Sources:
@@ -47,7 +35,7 @@ class _Sources:
 
 
 class Regions:
-    """Balls around random training nodes.
+    """Every step is about a ball around a training node.
 
     What a node near the border of a ball would see is cut off there; so training nodes within
     `halo` hops of it are seen, and not learnt from.
@@ -55,41 +43,55 @@ class Regions:
     Args:
         task: of the graph.
         structure: a `Sparse`, or an edge_index: what the model is called with.
-        train: `[n]`, the training nodes.
-        radius: of a ball, in hops of the graph.
-        halo: at most the radius.
+        seeds: `[n]`, the training nodes.
+        settings: with `region`, `halo` and `steps`.
 
     Raises:
         TypeError: a structure of another kind.
+        ValueError: several processes, which would all see the same balls.
     """
 
-    def __init__(
-        self, task: Task, structure: object, train: Tensor, radius: int, halo: int
-    ) -> None:
+    def __init__(self, task: Task, structure: Any, seeds: Tensor, settings: Settings) -> None:
+        assert settings.region is not None
+        if World.here().size > 1:
+            raise ValueError(f"region: found {World.here().size} processes, expected one")
+        self.task, self.whole, self.seeds = task, structure, seeds
+        self.radius, self.halo, self.steps = settings.region, settings.halo, settings.steps
+        count = task.x.size(0)
         if isinstance(structure, Tensor):
-            structure = from_edge_index(structure, task.num_nodes)
+            structure = from_edge_index(structure, count)
         if not isinstance(structure, Sparse):
             found = type(structure).__name__
             raise TypeError(f"region: found {found}, expected a Sparse neighbourhood or edges")
-        self.structure, self.train = structure, train
-        self.radius, self.halo = radius, halo
-        self.graph = _Sources(task.edge_index, task.num_nodes)
-        self.is_train = torch.zeros(task.num_nodes, dtype=torch.bool, device=train.device)
-        self.is_train[train] = True
+        self.structure = structure
+        self.graph = _Sources(task.edge_index, count)
+        self.is_seed = torch.zeros(count, dtype=torch.bool, device=seeds.device)
+        self.is_seed[seeds] = True
 
-    def draw(self) -> Region:
-        """Return a ball around a training node, drawn by torch's generator."""
-        pick = int(torch.randint(self.train.numel(), ()))
-        distance = self._distances(int(self.train[pick]))
+    def parts(self, epoch: int) -> Iterator[Part]:
+        """The steps of an epoch, drawn by torch's generator."""
+        for _ in range(self.steps):
+            nodes, rows = self.draw()
+            x, y = self.task.x[nodes], self.task.y[nodes[rows]]
+            yield Part(x, induced(self.structure, nodes), rows, y, 1.0, len(rows))
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Return the nodes of a ball, in ascending order, and the places of those learnt from."""
+        pick = int(torch.randint(self.seeds.numel(), ()))
+        distance = self._distances(int(self.seeds[pick]))
         nodes = (distance <= self.radius).nonzero()[:, 0]
-        inner = self.is_train[nodes] & (distance[nodes] <= self.radius - self.halo)
-        return Region(nodes, induced(self.structure, nodes), inner.nonzero()[:, 0])
+        inner = self.is_seed[nodes] & (distance[nodes] <= self.radius - self.halo)
+        return nodes, inner.nonzero()[:, 0]
+
+    def logits(self, forward: Forward, nodes: Tensor) -> Tensor:
+        """Logits `[N, K]` of the whole graph."""
+        return forward(self.task.x, self.whole)
 
     def _distances(self, root: int) -> Tensor:
         """Hops to the root along the edges, `[N]`; more than the radius where it is not reached."""
-        found = torch.full_like(self.is_train, self.radius + 1, dtype=torch.int64)
+        found = torch.full_like(self.is_seed, self.radius + 1, dtype=torch.int64)
         found[root] = 0
-        last = self.train.new_tensor([root])
+        last = self.seeds.new_tensor([root])
         for hop in range(1, self.radius + 1):
             near = self.graph.sources_of(last)
             found[near] = found[near].clamp(max=hop)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gattn.compare import MODELS, Trial, read_rows, run_trial
-from gattn.compare.trial import build_model, load_task
+from gattn.compare.training import build_model
+from gattn.compare.trial import load_task
 from gattn.data import DatasetError, encoded, load
 from gattn.nn import FillingIn
 from gattn.train import Settings
@@ -74,11 +75,12 @@ def test_every_setting_is_in_the_key():
         warmup=3,
         label_smoothing=0.1,
         precision="bfloat16",
-        region=4,
         hide=0.2,
+        batch_size=5,
+        judged_by="accuracy",
     )
     of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
-    of_others += ("halo", "steps", "fill")
+    of_others += ("num_neighbors", "dataset_sha256", "region", "halo", "steps", "fill")
     for field in fields(Trial):
         if field.name not in ("model", "dataset_sha256", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
@@ -89,6 +91,9 @@ def test_every_setting_is_in_the_key():
     hiding, on_balls = replace(TRIAL, hide=0.2), replace(TRIAL, region=4)
     assert hiding.fill == 1.0 and replace(hiding, fill=0.5).key() != hiding.key()
     assert len({replace(on_balls, **one).key() for one in ({}, {"halo": 1}, {"steps": 2})}) == 3
+    assert on_balls.key() != TRIAL.key()
+    in_batches = replace(TRIAL, batch_size=5)
+    assert replace(in_batches, num_neighbors=(3, 3)).key() != in_batches.key()
     assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
 
 
@@ -301,3 +306,35 @@ def test_what_is_hidden_is_filled_in(noise):
     assert model.kind == ("values" if noise else "category")
     row = run_trial(trial, task)
     assert row["status"] == "ok" and row["hide"] == 0.5 and 0 <= row["test"] <= 1
+
+
+@pytest.mark.parametrize("model", ["attention", "gat", "diffusion", "layer"])
+@pytest.mark.parametrize("num_neighbors", [None, [4, 4]])
+def test_mini_batches_of_every_kind_of_model(model, num_neighbors):
+    trial = Trial.of("karate", model, breadth=2, epochs=2, layers=1, batch_size=3)
+    trial = replace(trial, num_neighbors=num_neighbors)
+    row = run_trial(trial, load("karate"))
+    assert row["status"] == "ok"
+    given = {f.name: row[f.name] for f in fields(Trial)}
+    assert Trial(**{**given, "options": (), "split": None}) == trial
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 4, "breadth": "full"}, "batch_size: found 4 with breadth full and depth"),
+        ({"batch_size": 4, "depth": 4}, "batch_size: found 4 with breadth 2 and depth 4"),
+        ({"batch_size": 4, "num_neighbors": (3,)}, "num_neighbors: found 1 numbers, expected 2"),
+        ({"num_neighbors": (3, 3)}, r"num_neighbors: found \(3, 3\) without a batch_size"),
+        ({"judged_by": "log_loss"}, "judged_by: found 'log_loss', expected one of accuracy"),
+    ],
+)
+def test_batches_and_judges_are_checked(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TRIAL, **wrong)
+
+
+def test_another_metric_judges():
+    row = run_trial(replace(TRIAL, judged_by="macro_f1"), load("karate"))
+    assert row["metric"] == "macro_f1"
+    assert row["test"] == row["test_macro_f1"]

@@ -20,32 +20,39 @@ def far(nodes, root):
     return torch.maximum((nodes // 12 - root // 12).abs(), (nodes % 12 - root % 12).abs())
 
 
+def regions(structure=BALL, **settings):
+    return Regions(TASK, structure, TRAIN, Settings(**settings))
+
+
 def test_a_region_is_a_ball_around_a_training_node():
     torch.manual_seed(0)
-    regions = Regions(TASK, BALL, TRAIN, 3, 1)
+    board, balls = torch.arange(144), regions(region=3, halo=1)
     for _ in range(20):
-        found = regions.draw()
-        learnt = found.nodes[found.learnt]
-        fits = [
-            root
-            for root in TRAIN.tolist()
-            if set(found.nodes.tolist())
-            == set((far(torch.arange(144), root) <= 3).nonzero()[:, 0].tolist())
-            and set(learnt.tolist()) == set(TRAIN[far(TRAIN, root) <= 2].tolist())
-        ]
-        assert fits
-        assert torch.equal(found.structure.col, gattn.induced(BALL, found.nodes).col)
+        nodes, rows = balls.draw()
+        roots = [root for root in TRAIN if torch.equal(board[far(board, root) <= 3], nodes)]
+        learnt = [TRAIN[far(TRAIN, root) <= 2] for root in roots]
+        assert any(torch.equal(nodes[rows], some) for some in learnt)
+
+
+def test_parts_are_the_graph_among_the_nodes():
+    torch.manual_seed(0)
+    drawn = [regions(region=3).draw() for _ in range(3)]
+    torch.manual_seed(0)
+    for part, (nodes, rows) in zip(regions(region=3, steps=3).parts(0), drawn, strict=True):
+        assert torch.equal(part.structure.col, gattn.induced(BALL, nodes).col)
+        assert torch.equal(part.x, TASK.x[nodes]) and torch.equal(part.rows, rows)
+        assert torch.equal(part.y, TASK.y[nodes][rows]) and part.count == len(rows)
 
 
 def test_edges_are_a_structure():
     torch.manual_seed(0)
-    found = Regions(TASK, TASK.edge_index, TRAIN, 2, 0).draw()
-    assert found.structure.num_targets == len(found.nodes) <= 25
+    part = next(regions(TASK.edge_index, region=2).parts(0))
+    assert part.structure.num_targets == len(part.x) <= 25
 
 
 def test_another_structure_is_refused():
     with pytest.raises(TypeError, match="region: found Span, expected a Sparse neighbourhood"):
-        Regions(TASK, gattn.full(144), TRAIN, 2, 0)
+        regions(gattn.full(144), region=2)
 
 
 class Model(nn.Module):
@@ -89,6 +96,7 @@ def test_without_a_region_a_step_sees_everything():
         ({"region": 3, "halo": 4}, r"halo: found 4, expected an int in \[0, 3\]"),
         ({"halo": 1}, "halo: found 1, expected 0 without a region"),
         ({"steps": 2}, "steps: found 2, expected 1 without a region"),
+        ({"region": 3, "batch_size": 2}, "region: found 3 and a batch_size, expected one"),
         ({"region": 3, "steps": 0}, "steps: found 0, expected an int >= 1"),
     ],
 )
