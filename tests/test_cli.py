@@ -143,6 +143,11 @@ def test_options_reach_the_trial(tmp_path):
         "warmup": 1,
         "label_smoothing": 0.125,
         "precision": "bfloat16",
+        "region": 3,
+        "halo": 1,
+        "steps": 2,
+        "hide": 0.3,
+        "fill": 0.5,
     }
     named = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     rest = ["--first-seed", "7", "--threads", "1", "--checkpoints", str(tmp_path / "checkpoints")]
@@ -205,7 +210,9 @@ def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     assert prepared == [("cpu", 2)]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["data"], ["data", "show"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["compare"], ["inspect"], ["data"], ["data", "show"]]
+)
 def test_help(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.run([*command, "--help"]) == 0
@@ -250,7 +257,7 @@ OUT = ["--out", "results"]
         (["train", "--dataset", "coral"], "dataset: found 'coral', expected one of cora, citeseer"),
         (
             ["train", *KARATE, "--model", "gta"],
-            "model: found 'gta', expected one of attention, gat",
+            "model: found 'gta', expected one of attention, recurrent",
         ),
         (["train", *KARATE, "--score", "dott"], "score: found 'dott', expected one of dot"),
         (

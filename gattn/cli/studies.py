@@ -28,29 +28,38 @@ from gattn.cli.options import (
     SCORES,
     SETTINGS,
     TUNED,
+    BatchSize,
     Checkpoints,
     Clip,
+    Curves,
     Decay,
     Device,
     Dropout,
     Epochs,
+    Fill,
     FirstSeed,
+    Halo,
     Heads,
     Hidden,
+    Hide,
+    JudgedBy,
     Layers,
     Lr,
     LrEvery,
     LrFactor,
     Monitor,
+    Neighbors,
     Optimizer,
     Option,
     Patience,
     Precision,
+    Region,
     Restart,
     Root,
     RoundDrop,
     Scheduler,
     Smoothing,
+    Steps,
     Threads,
     Warmup,
     WeightDrop,
@@ -101,6 +110,14 @@ def train(
     warmup: Warmup = None,
     label_smoothing: Smoothing = None,
     precision: Precision = None,
+    region: Region = None,
+    halo: Halo = None,
+    steps: Steps = None,
+    hide: Hide = None,
+    fill: Fill = None,
+    batch_size: BatchSize = None,
+    num_neighbors: Neighbors = None,
+    judged_by: JudgedBy = None,
     seeds: Annotated[int, of_study("How many seeds.", **WHOLE)] = 1,
     first_seed: FirstSeed = 0,
     out: Annotated[
@@ -113,6 +130,7 @@ def train(
         ),
     ] = None,
     checkpoints: Checkpoints = None,
+    tensorboard: Curves = None,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -137,7 +155,7 @@ def train(
             **_settings(ctx, {}),
         )
         prepare(device, threads)
-    rows = _run(trials, out, root, device, checkpoints)
+    rows = _run(trials, out, root, device, checkpoints, tensorboard)
     print_table(rows)
     _fail_if_failed(rows)
 
@@ -208,9 +226,18 @@ def compare(
     warmup: Warmup = None,
     label_smoothing: Smoothing = None,
     precision: Precision = None,
+    region: Region = None,
+    halo: Halo = None,
+    steps: Steps = None,
+    hide: Hide = None,
+    fill: Fill = None,
+    batch_size: BatchSize = None,
+    num_neighbors: Neighbors = None,
+    judged_by: JudgedBy = None,
     seeds: Annotated[int | None, of_study("How many seeds.", show_default="1", **WHOLE)] = None,
     first_seed: FirstSeed = 0,
     checkpoints: Checkpoints = None,
+    tensorboard: Curves = None,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -245,7 +272,7 @@ def compare(
         prepare(device, number)
         trials = grid(**chosen)
     write_study({**chosen, "threads": number}, out)
-    _run(trials, out, root, device, checkpoints)
+    _run(trials, out, root, device, checkpoints, tensorboard)
     rows = read_rows(out / "trials.jsonl")
     print_table(rows)
     said, written = write_report(rows, out, attainable_rows(rows, trials[0], root))
@@ -255,6 +282,8 @@ def compare(
 
 def _settings(ctx: typer.Context, study: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: ctx.params[name] for name in SETTINGS if ctx.params[name] is not None}
+    picked = given(ctx, ("num_neighbors",))
+    chosen |= {name: tuple(_whole("num-neighbors", texts)) for name, texts in picked.items()}
     return {**study, **chosen}
 
 
@@ -301,6 +330,7 @@ def _run(
     root: Path | None,
     device: str,
     checkpoints: Path | None,
+    tensorboard: Path | None,
 ) -> list[Row]:
     """Run the trials under a progress bar; Ctrl-C says what is kept and exits with 130."""
     from gattn.compare import progress_bar, run_study
@@ -309,7 +339,13 @@ def _run(
     try:
         with progress_bar() as watcher:
             return run_study(
-                trials, out, root=root, device=device, checkpoints=checkpoints, watcher=watcher
+                trials,
+                out,
+                root=root,
+                device=device,
+                checkpoints=checkpoints,
+                tensorboard=tensorboard,
+                watcher=watcher,
             )
     except KeyboardInterrupt:
         kept = "nothing was kept (no --out)" if out is None else f"finished trials are in {out}"
