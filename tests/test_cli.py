@@ -13,7 +13,7 @@ import typer
 
 from gattn import cli, compare
 from gattn.cli import options, studies
-from gattn.compare import MODELS, NORMALIZERS, PRESETS, SCORES, read_rows, run
+from gattn.compare import MODELS, NORMALIZERS, PRESETS, SCORES, attempt, read_rows
 from gattn.data import ENCODINGS
 from gattn.nn import DEPTHS
 
@@ -80,7 +80,7 @@ def test_values_are_spread(given, meant):
 def test_several_values_in_any_form(monkeypatch, breadth):
     seen = []
 
-    def stop(trials, *_):
+    def stop(trials, *_, **__):
         seen.extend(trials)
         raise typer.Exit
 
@@ -143,8 +143,14 @@ def test_options_reach_the_trial(tmp_path):
         "warmup": 1,
         "label_smoothing": 0.125,
         "precision": "bfloat16",
+        "region": 3,
+        "halo": 1,
+        "steps": 2,
+        "hide": 0.3,
+        "fill": 0.5,
     }
-    named = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    flags = {name: name.replace("_", "-") for name in settings} | {"scheduler": "lr-scheduler"}
+    named = [f"--{flags[name]}={value}" for name, value in settings.items()]
     rest = ["--first-seed", "7", "--threads", "1", "--checkpoints", str(tmp_path / "checkpoints")]
     assert cli.run(["train", *BOARD, *named, *rest, "--out", str(tmp_path)]) == 0
     (row,) = read_rows(tmp_path / "trials.jsonl")
@@ -205,7 +211,9 @@ def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     assert prepared == [("cpu", 2)]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["data"], ["data", "show"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["compare"], ["inspect"], ["data"], ["data", "show"]]
+)
 def test_help(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.run([*command, "--help"]) == 0
@@ -250,17 +258,17 @@ OUT = ["--out", "results"]
         (["train", "--dataset", "coral"], "dataset: found 'coral', expected one of cora, citeseer"),
         (
             ["train", *KARATE, "--model", "gta"],
-            "model: found 'gta', expected one of attention, gat",
+            "model: found 'gta', expected one of attention, recurrent",
         ),
         (["train", *KARATE, "--score", "dott"], "score: found 'dott', expected one of dot"),
         (
             ["train", *KARATE, "--normalizer", "max"],
             "normalizer: found 'max', expected one of soft",
         ),
-        (["train", *KARATE, "--breadth", "-1"], "breadth: found -1, expected an int >= 0"),
+        (["train", *KARATE, "--breadth", "-1"], "breadth: found '-1', expected a number of hops"),
         (
             ["train", *KARATE, "--breadth", "two"],
-            "'--breadth': found 'two', expected a whole number",
+            "breadth: found 'two', expected a number of hops",
         ),
         (["train", *KARATE, "--lr", "fast"], "'--lr': found 'fast', expected a number"),
         (["train", *KARATE, "--depth", "5"], "depth: found 5"),
@@ -284,10 +292,13 @@ OUT = ["--out", "results"]
         (["compare", *KARATE], "Missing option '--out'"),
         (["compare", *OUT], "--dataset: found none, expected a name of `gattn data list`"),
         (["compare", *OUT, "--preset", "demo2"], "--preset: found 'demo2', expected one of demo"),
-        (["compare", *OUT, *KARATE, "--breadth", "-1"], "breadth: found -1, expected an int >= 0"),
+        (
+            ["compare", *OUT, *KARATE, "--breadth", "-1"],
+            "breadth: found '-1', expected a number of hops",
+        ),
         (
             ["compare", *OUT, *KARATE, "--breadth", "1", "x"],
-            "--breadth: found '1 x', expected whole",
+            "breadth: found 'x', expected a number of hops",
         ),
         (["compare", *OUT, "--dataset", "karate", "coral"], "dataset: found 'coral'"),
         (["compare", "--out", "rows.jsonl", *KARATE], "--out: found the file rows.jsonl, expected"),
@@ -345,28 +356,28 @@ def test_a_loss_that_is_not_finite_is_a_row_and_an_error(refused, tmp_path):
 
 
 def test_features_that_are_nan_are_named(refused, monkeypatch, tmp_path):
-    real = run.load_task
+    real = attempt.load_task
 
     def spoilt(trial, root):
         task = real(trial, root)
         task.x[0, 1] = torch.nan
         return task
 
-    monkeypatch.setattr(run, "load_task", spoilt)
+    monkeypatch.setattr(attempt, "load_task", spoilt)
     code, line = refused("train", *KARATE, "--out", tmp_path)
     assert "x: found 1 values that are not finite (the first at node 0, feature 1)" in line
     assert code == 1
 
 
 def test_ctrl_c_keeps_what_is_finished(monkeypatch, tmp_path, capsys):
-    real = run.run_trial
+    real = attempt.run_trial
 
     def stops(trial, *rest, **more):
         if trial.seed == 1:
             raise KeyboardInterrupt
         return real(trial, *rest, **more)
 
-    monkeypatch.setattr(run, "run_trial", stops)
+    monkeypatch.setattr(attempt, "run_trial", stops)
     assert cli.run(["compare", *KARATE, "--seeds", "3", "--out", str(tmp_path)]) == 130
     captured = capsys.readouterr().err
     assert f"interrupted: finished trials are in {tmp_path}; the same command goes on" in captured
@@ -384,7 +395,8 @@ def test_the_program_says_one_line_and_no_traceback():
     process = _gattn("train", "--dataset", "karate", "--breadth", "-1")
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (2, "")
-    assert err == "error: breadth: found -1, expected an int >= 0\n"
+    assert err.startswith("error: breadth: found '-1', expected a number of hops")
+    assert err.count("\n") == 1
 
 
 def test_a_killed_study_goes_on(tmp_path):

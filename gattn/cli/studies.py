@@ -29,26 +29,34 @@ from gattn.cli.options import (
     SETTINGS,
     TUNED,
     Backend,
+    BatchSize,
     Checkpoints,
     Clip,
     Cluster,
+    Curves,
     Decay,
     Device,
     Dropout,
     Epochs,
+    Fill,
     FirstSeed,
+    Halo,
     Heads,
     Hidden,
+    Hide,
     Jobs,
+    JudgedBy,
     Layers,
     Lr,
     LrEvery,
     LrFactor,
     Monitor,
+    Neighbors,
     Optimizer,
     Option,
     Patience,
     Precision,
+    Region,
     Restart,
     Root,
     RoundDrop,
@@ -56,6 +64,7 @@ from gattn.cli.options import (
     SeveralHeads,
     SeveralLayers,
     Smoothing,
+    Steps,
     Threads,
     Time,
     Warmup,
@@ -107,6 +116,14 @@ def train(
     warmup: Warmup = None,
     label_smoothing: Smoothing = None,
     precision: Precision = None,
+    region: Region = None,
+    halo: Halo = None,
+    steps: Steps = None,
+    hide: Hide = None,
+    fill: Fill = None,
+    batch_size: BatchSize = None,
+    num_neighbors: Neighbors = None,
+    judged_by: JudgedBy = None,
     seeds: Annotated[int, of_study("How many seeds.", **WHOLE)] = 1,
     first_seed: FirstSeed = 0,
     out: Annotated[
@@ -119,6 +136,7 @@ def train(
         ),
     ] = None,
     checkpoints: Checkpoints = None,
+    tensorboard: Curves = None,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -143,7 +161,7 @@ def train(
             **_settings(ctx, {}),
         )
         prepare(device, threads)
-    rows = _run(trials, out, root, device, checkpoints)
+    rows = _run(trials, out, root, device, checkpoints, tensorboard)
     print_table(rows)
     _fail_if_failed(rows)
 
@@ -214,9 +232,18 @@ def compare(
     warmup: Warmup = None,
     label_smoothing: Smoothing = None,
     precision: Precision = None,
+    region: Region = None,
+    halo: Halo = None,
+    steps: Steps = None,
+    hide: Hide = None,
+    fill: Fill = None,
+    batch_size: BatchSize = None,
+    num_neighbors: Neighbors = None,
+    judged_by: JudgedBy = None,
     seeds: Annotated[int | None, of_study("How many seeds.", show_default="1", **WHOLE)] = None,
     first_seed: FirstSeed = 0,
     checkpoints: Checkpoints = None,
+    tensorboard: Curves = None,
     device: Device = "cpu",
     threads: Threads = None,
     jobs: Jobs = None,
@@ -266,7 +293,7 @@ def compare(
     def ready() -> None:
         write_study({**chosen, "threads": number}, out)
 
-    _run(trials, out, root, device, checkpoints, ready=ready, **how)
+    _run(trials, out, root, device, checkpoints, tensorboard, ready=ready, **how)
     rows = read_rows(out / "trials.jsonl")
     print_table(rows)
     said, written = write_report(rows, out, attainable_rows(rows, trials[0], root))
@@ -277,6 +304,8 @@ def compare(
 def _settings(ctx: typer.Context, study: dict[str, Any]) -> dict[str, Any]:
     values = {name: ctx.params[name] for name in SETTINGS}
     one = {k: v for k, v in values.items() if v is not None and not isinstance(v, (list, tuple))}
+    picked = given(ctx, ("num_neighbors",))
+    one |= {name: tuple(_whole("num-neighbors", texts)) for name, texts in picked.items()}
     return {**study, **one}
 
 
@@ -323,6 +352,7 @@ def _run(
     root: Path | None,
     device: str,
     checkpoints: Path | None,
+    tensorboard: Path | None,
     **how: Any,
 ) -> list[Row]:
     """Run the trials under a progress bar; Ctrl-C says what is kept and exits with 130."""
@@ -331,8 +361,9 @@ def _run(
     _say_notes(trials)
     try:
         with progress_bar() as watcher:
-            places: Any = {"root": root, "device": device, "checkpoints": checkpoints}
-            return run_study(trials, out, watcher=watcher, **places, **how)
+            places = {"root": root, "checkpoints": checkpoints, "tensorboard": tensorboard}
+            more: Any = {"device": device, **places, **how}
+            return run_study(trials, out, watcher=watcher, **more)
     except KeyboardInterrupt:
         kept = "nothing was kept (no --out)" if out is None else f"finished trials are in {out}"
         print(f"interrupted: {kept}; the same command goes on with the rest", file=sys.stderr)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +20,6 @@ from gattn.compare.trial import (
     run_trial,
 )
 from gattn.data import Task
-from gattn.train import Epoch
 
 FAILURES = (
     ArithmeticError,
@@ -74,32 +71,23 @@ class Bench:
 
     def warm(self, trial: Trial, device: str) -> None:
         """Train one epoch unmeasured: what libraries set up once is not a cost of the first."""
-        attempt(replace(trial, epochs=1), self, device, None, lambda epoch: None)
+        attempt(replace(trial, epochs=1), self, device=device)
 
 
-def attempt(
-    trial: Trial,
-    bench: Bench,
-    device: str,
-    checkpoint: Path | None,
-    progress: Callable[[Epoch], None],
-) -> Row:
+def attempt(trial: Trial, bench: Bench, *, device: str = "cpu", **options: Any) -> Row:
     """Return the trial's row, a failed one if it raised one of `FAILURES`.
 
     Args:
         trial: what to train.
         bench: where its dataset is.
         device: where to train.
-        checkpoint: see `gattn.train.fit`.
-        progress: called after every epoch.
+        **options: further arguments of `run_trial`.
     """
     start, metric = time.perf_counter(), ""
     try:
         task = bench.task(trial)
         metric = task.metric
-        structure = bench.structure(trial)
-        options: Any = {"device": device, "checkpoint": checkpoint, "progress": progress}
-        row = run_trial(trial, task, structure, **options)
+        row = run_trial(trial, task, bench.structure(trial), device=device, **options)
     except FAILURES as error:
         row = failed_row(trial, reason_of(error), cause_of(error), metric, device)
     return {**row, "wall_seconds": time.perf_counter() - start}
@@ -136,6 +124,7 @@ def cause_of(error: BaseException) -> str:
     # torch's allocator on the CPU raises a plain RuntimeError.
     if isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate" in text):
         return "memory"
-    if isinstance(error, ValueError) and "expected a finite number" in text:
+    # A loss is refused by training, logits by the metrics, whichever sees them first.
+    if isinstance(error, ValueError) and ("expected a finite number" in text or " NaN" in text):
         return "not finite"
     return "error"

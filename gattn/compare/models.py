@@ -57,6 +57,19 @@ Setting = int | float | str | None
 
 
 @dataclass(frozen=True)
+class Edges:
+    """A graph without anything else, such as that of a batch.
+
+    Args:
+        edge_index: `[2, E]`.
+        num_nodes: N.
+    """
+
+    edge_index: Tensor
+    num_nodes: int
+
+
+@dataclass(frozen=True)
 class Model:
     """One model of a study.
 
@@ -72,7 +85,7 @@ class Model:
     """
 
     build: Callable[..., nn.Module]
-    structure: Callable[[Task, Breadth], Tensor | gattn.Neighborhood]
+    structure: Callable[[Task | Edges, Breadth], Tensor | gattn.Neighborhood]
     depths: tuple[int, ...]
     recipe: Mapping[str, Setting]
     about: str
@@ -184,6 +197,25 @@ def _attention(trial: Trial, in_channels: int, out_channels: int, **more: Any) -
     return Surrounded(model) if needs_clusters(trial.depth) else model
 
 
+def _recurrent(trial: Trial, in_channels: int, out_channels: int, **more: Any) -> nn.Module:
+    rings = kind_of(trial.breadth) == "hops" and trial.breadth != 0
+    model = gattn_nn.RecurrentGNN(
+        in_channels,
+        trial.hidden,
+        trial.layers,
+        out_channels,
+        fewest=-(-trial.layers // 4),
+        growing=trial.epochs * (trial.steps or 1) // 2,
+        heads=trial.heads,
+        dropout=trial.dropout,
+        **({"hop_start": "rings"} if rings else {}),
+        **_looking(trial),
+        **_parts(trial),
+        **more,
+    )
+    return Surrounded(model) if needs_clusters(trial.depth) else model
+
+
 def _layer(
     hop_bias: bool, trial: Trial, in_channels: int, out_channels: int, **more: Any
 ) -> nn.Module:
@@ -238,12 +270,12 @@ _MOST_PAIRS = 30_000_000
 """Of all nodes with all: more are streamed."""
 
 
-def _nearest(task: Task, breadth: Breadth) -> gattn.Neighborhood:
+def _nearest(task: Task | Edges, breadth: Breadth) -> gattn.Neighborhood:
     """A node and its neighbours, whatever the breadth: rounds go farther."""
     return gattn.k_hop(task.edge_index, 1, task.num_nodes)
 
 
-def _ball(task: Task, breadth: Breadth) -> gattn.Neighborhood:
+def _ball(task: Task | Edges, breadth: Breadth) -> gattn.Neighborhood:
     kind, hops = kind_of(breadth), hops_of(breadth)
     if hops is None:
         return gattn.full(task.num_nodes)
@@ -253,7 +285,7 @@ def _ball(task: Task, breadth: Breadth) -> gattn.Neighborhood:
     return gattn.k_hop(task.edge_index, 1 if kind == "diffusion" else hops, task.num_nodes)
 
 
-def _edges(task: Task, breadth: Breadth) -> Tensor:
+def _edges(task: Task | Edges, breadth: Breadth) -> Tensor:
     """The edges as they are; for a breadth other than 1 the pairs up to that distance as edges."""
     assert isinstance(breadth, int)  # checked by Trial
     if breadth == 1:
@@ -287,6 +319,19 @@ _ATTENTION: dict[str, Setting] = {
 }
 
 
+_RECURRENT: dict[str, Setting] = {
+    "score": "scaled_dot",
+    "normalizer": "sigmoid",
+    "layers": 12,
+    "hidden": 32,
+    "heads": 4,
+    "dropout": 0.0,
+    "epochs": 400,
+    "lr": 0.005,
+    "weight_decay": 0.0,
+    "optimizer": "adamw",
+}
+
 _LAYER: dict[str, Setting] = {
     "score": "scaled_dot",
     "normalizer": "softmax",
@@ -312,6 +357,14 @@ MODELS: dict[str, Model] = {
         (1, 2, 3, 4),
         _ATTENTION,
         "residual blocks of GraphAttention over k-hop balls",
+        kinds=KINDS,
+    ),
+    "recurrent": Model(
+        _recurrent,
+        _ball,
+        (1, 2, 3, 4),
+        _RECURRENT,
+        "one such block over and over, `layers` times",
         kinds=KINDS,
     ),
     "gat": _drop_in(gattn_nn.GATConv, "the GAT recipe over gattn.nn.GATConv"),

@@ -42,9 +42,13 @@ def progress_bar() -> Iterator[Watcher]:
     # Without markup: a reason may have brackets, such as those of a shape.
     console = Console(stderr=True, markup=False, highlight=False)
     board = Board()
-    with Live(console=console, get_renderable=board.shown, refresh_per_second=2) as live:
-        board.say = live.console.print
-        yield board
+    try:
+        with Live(console=console, get_renderable=board.shown, refresh_per_second=2) as live:
+            board.say = live.console.print
+            yield board
+    finally:
+        if not console.is_terminal:
+            console.line()  # rich ends the last line of a terminal only
 
 
 class Board(Watcher):
@@ -91,6 +95,8 @@ class Board(Watcher):
         from rich.text import Text
 
         done = self.ended + sum(self.running.copy().values())
+        if not self.total:
+            return Text()
         line = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=max(1, self.total), completed=done, width=24)
         line.add_row(bar, Text(", ".join(self.counts(done))))

@@ -40,6 +40,7 @@ def run_study(
     root: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     checkpoints: str | os.PathLike[str] | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
     watcher: Watcher | None = None,
     jobs: int = 1,
     backend: str = "loky",
@@ -59,6 +60,7 @@ def run_study(
         root: of the datasets, see `gattn.data.load`.
         device: where to train.
         checkpoints: a folder for one checkpoint per trial, named by its key; None writes none.
+        tensorboard: a folder for one folder of curves per trial, named by its key; None likewise.
         watcher: told about the progress.
         jobs: trials at once; -1 for as many as there are cores, or places in the cluster.
         backend: who runs them: "loky" (processes of this machine), "dask" or "ray".
@@ -73,8 +75,9 @@ def run_study(
         DatasetError: a dataset that cannot be had, also before any work.
         ValueError: an unknown backend, or one whose package is missing.
     """
-    folders = [None if path is None else os.fspath(path) for path in (root, checkpoints)]
-    crew = Crew(jobs, backend, scheduler, threads, folders[0], device, folders[1])
+    given = (root, checkpoints, tensorboard)
+    places = [None if path is None else os.fspath(path) for path in given]
+    crew = Crew(jobs, backend, scheduler, threads, device, *places)
     budget = Budget(budget, crew.at_once()) if isinstance(budget, (int, float)) else budget
     path = None if out is None else rows_file(out)
     if path is not None:

@@ -6,9 +6,10 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 
 import gattn
 from gattn import _check as check
-from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of
+from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of, reach_of
 from gattn.compare.curve import curve
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
-from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
+from gattn.compare.surroundings import needs_clusters, num_pairs
+from gattn.compare.training import build_structure as build_structure
+from gattn.compare.training import trained
 from gattn.data import ENCODINGS, NAMES, DatasetError, Task, check_name, content_of, encoded, load
 from gattn.inspection import summary
-from gattn.train import Epoch, Settings, fit, seed_everything
+from gattn.metrics import BETTER_MORE
+from gattn.train import Epoch, Settings, TensorBoard
 
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
 _OF_TRAINING = tuple(field.name for field in fields(Settings))[5:]
@@ -83,6 +87,16 @@ class Trial:
         warmup: epochs before the full learning rate.
         label_smoothing: in the loss.
         precision: of the computation.
+        region: radius of the balls that are trained on.
+        halo: of them.
+        steps: of an epoch.
+        hide: the largest share of nodes whose features a training step hides, and has filled in
+            again (`gattn.nn.FillingIn`); None hides none.
+        fill: the weight of that; None stands for 1.
+        batch_size: training nodes of a step.
+        num_neighbors: of a node in each hop of a batch.
+        judged_by: a metric that is better where it is more, a name of `gattn.metrics.METRICS`,
+            instead of the dataset's; None for that.
 
     Raises:
         TypeError: a number has the wrong type.
@@ -120,6 +134,14 @@ class Trial:
     warmup: int | None = None
     label_smoothing: float | None = None
     precision: str | None = None
+    region: int | None = None
+    halo: int | None = None
+    steps: int | None = None
+    hide: float | None = None
+    fill: float | None = None
+    batch_size: int | None = None
+    num_neighbors: tuple[int, ...] | None = None
+    judged_by: str | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
@@ -142,6 +164,7 @@ class Trial:
                 object.__setattr__(self, name, None)  # equal trainings have one key
         self._check_numbers()
         self._check_parts()
+        self._check_batches()
 
     def _check_dataset(self) -> None:
         check_name(self.dataset, "dataset")
@@ -158,7 +181,37 @@ class Trial:
         check.fraction("dropout", self.dropout)
         if self.split is not None:
             check.integer("split", self.split, 0)
+        self._check_hiding()
+        if self.num_neighbors is not None:
+            object.__setattr__(self, "num_neighbors", self.settings().num_neighbors)
+        if self.judged_by is not None:
+            check.one_of("judged_by", self.judged_by, BETTER_MORE)
         self.settings()
+
+    def _check_hiding(self) -> None:
+        if self.hide is not None:
+            object.__setattr__(self, "hide", check.fraction("hide", self.hide))
+            weight = 1.0 if self.fill is None else self.fill
+            object.__setattr__(self, "fill", check.positive("fill", weight))
+        elif self.fill is not None:
+            raise ValueError(f"fill: found {self.fill}, expected none where none is hidden")
+
+    def _check_batches(self) -> None:
+        """Batches hold what is within some hops, one number of neighbours for each."""
+        if self.batch_size is None:
+            return
+        if reach_of(self.breadth) is None or needs_clusters(self.depth):
+            found = f"{self.batch_size} with breadth {self.breadth} and depth {self.depth}"
+            raise ValueError(f"batch_size: found {found}, which see the whole graph, expected None")
+        if self.num_neighbors is not None and len(self.num_neighbors) != self.reach():
+            expected = f"{self.reach()}, layers times hops of each"
+            raise ValueError(
+                f"num_neighbors: found {len(self.num_neighbors)} numbers, expected {expected}"
+            )
+
+    def reach(self) -> int:
+        """Return how many hops the model looks in all; 0 also where it sees everything."""
+        return self.layers * (reach_of(self.breadth) or 0)
 
     def _check_breadth(self) -> None:
         kind, kinds = kind_of(self.breadth), MODELS[self.model].kinds
@@ -248,17 +301,6 @@ def load_task(trial: Trial, root: str | PathLike[str] | None = None) -> Task:
     return task if trial.encoding is None else encoded(task, trial.encoding)
 
 
-def build_structure(trial: Trial, task: Task) -> Structure:
-    """Return what the trial's model is called with, on the CPU.
-
-    These are the pairs of `trial.breadth` hops, with clusters where `trial.depth` needs them.
-    """
-    pairs = MODELS[trial.model].structure(task, trial.breadth)
-    if not isinstance(pairs, Tensor) and needs_clusters(trial.depth):
-        return surrounded(pairs, task.edge_index)
-    return pairs
-
-
 def run_trial(
     trial: Trial,
     task: Task,
@@ -267,6 +309,7 @@ def run_trial(
     device: str | torch.device = "cpu",
     checkpoint: str | PathLike[str] | None = None,
     progress: Callable[[Epoch], None] | None = None,
+    tensorboard: str | PathLike[str] | None = None,
 ) -> Row:
     """Train one trial and return its row.
 
@@ -278,6 +321,7 @@ def run_trial(
         device: where to train.
         checkpoint: see `gattn.train.fit`.
         progress: called after every epoch.
+        tensorboard: a folder, in which the trial gets one for TensorBoard, named by its key.
 
     Returns:
         The settings, validation and test metrics (fractions), seconds, parameters, peak memory in
@@ -285,19 +329,13 @@ def run_trial(
         what `gattn.inspection.summary` finds in the model, versions, the time.
     """
     structure = build_structure(trial, task) if structure is None else structure
+    task = task if trial.judged_by is None else replace(task, metric=trial.judged_by)
     split = trial.seed % task.num_splits if trial.split is None else trial.split
-    seed_everything(trial.seed)
-    model = MODELS[trial.model].build(trial, task.x.size(1), task.num_classes)
-    result = fit(
-        model.to(device),
-        task.to(device),
-        structure.to(device),
-        settings=trial.settings(),
-        seed=trial.seed,
-        split=split,
-        checkpoint=checkpoint,
-        about=trial.row(),
-        progress=progress,
+    logger = None
+    if tensorboard is not None:
+        logger = TensorBoard(Path(tensorboard) / trial.key(), trial.row())
+    model, result = trained(
+        trial, task, structure, split, device, checkpoint, progress=progress, logger=logger
     )
     return {
         **trial.row(),

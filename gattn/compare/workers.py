@@ -47,9 +47,10 @@ class Crew:
         scheduler: address of a running cluster of dask or ray; None starts one on this machine.
         threads: of torch in each process; None leaves this process alone, and shares the cores
             among the jobs of this machine.
-        root: of the datasets, see `gattn.data.load`; on a cluster, a folder that every machine has.
         device: where to train.
+        root: of the datasets, see `gattn.data.load`; on a cluster, a folder that every machine has.
         checkpoints: a folder for one checkpoint per trial; None writes none.
+        tensorboard: a folder for the curves of each trial; None writes none.
 
     Raises:
         ValueError: an unknown backend, no jobs, or a scheduler for processes of this machine.
@@ -59,9 +60,10 @@ class Crew:
     backend: str = "loky"
     scheduler: str | None = None
     threads: int | None = None
-    root: str | None = None
     device: str = "cpu"
+    root: str | None = None
     checkpoints: str | None = None
+    tensorboard: str | None = None
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -83,9 +85,11 @@ class Crew:
         """Return how many trials run at once, as far as that is known beforehand."""
         return (os.cpu_count() or 1) if self.jobs == -1 else self.jobs
 
-    def checkpoint(self, trial: Trial) -> Path | None:
-        """Return the file of a trial's checkpoint."""
-        return None if self.checkpoints is None else Path(self.checkpoints) / f"{trial.key()}.pt"
+    def options(self, trial: Trial) -> dict[str, Any]:
+        """Return how a trial is run: arguments of `run_trial`."""
+        folder = self.checkpoints
+        file = None if folder is None else str(Path(folder) / f"{trial.key()}.pt")
+        return {"device": self.device, "checkpoint": file, "tensorboard": self.tensorboard}
 
 
 def run_trials(
@@ -117,7 +121,7 @@ def _here(trial: Trial, crew: Crew, watcher: Watcher, bench: Bench) -> Row:
     def progress(epoch: Epoch) -> None:
         watcher.epoch(trial, epoch)
 
-    return attempt(trial, bench, crew.device, crew.checkpoint(trial), progress)
+    return attempt(trial, bench, progress=progress, **crew.options(trial))
 
 
 class _Parallel:
@@ -173,21 +177,13 @@ class _Parallel:
         return failed_row(trial, reason, "memory" if killed else "error", metric, self.crew.device)
 
     def _order(self, trial: Trial, beats: _Beats) -> _Order:
-        crew, file = self.crew, self.crew.checkpoint(trial)
+        crew, parent = self.crew, None
         threads = crew.threads
-        parent = None
         if crew.backend == "loky":
             threads = threads or max(1, (os.cpu_count() or 1) // crew.at_once())
             parent = os.getpid()
-        return _Order(
-            trial,
-            crew.root,
-            crew.device,
-            None if file is None else str(file),
-            threads or 1,
-            str(beats.folder),
-            parent,
-        )
+        options = crew.options(trial)
+        return _Order(trial, crew.root, options, threads or 1, str(beats.folder), parent)
 
 
 def _short(error: BaseException) -> str:
@@ -197,9 +193,8 @@ def _short(error: BaseException) -> str:
 def _outcomes(orders: Iterator[_Order], jobs: int) -> Iterator[Row]:
     from joblib import Parallel, delayed
 
-    parallel = Parallel(
-        n_jobs=jobs, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered"
-    )
+    options: Any = {"batch_size": 1, "pre_dispatch": "n_jobs"}  # joblib annotates them too closely
+    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", **options)
     rows: Any = parallel(delayed(serve)(order) for order in orders)
     yield from rows
 
@@ -271,8 +266,7 @@ class _Order:
 
     trial: Trial
     root: str | None
-    device: str
-    checkpoint: str | None
+    options: dict[str, Any]
     threads: int
     beats: str
     parent: int | None
@@ -292,11 +286,10 @@ def serve(order: _Order) -> Row:
         torch.set_num_threads(order.threads)
         if order.root not in _benches:
             _benches[order.root] = Bench(order.root)
-            _benches[order.root].warm(order.trial, order.device)
+            _benches[order.root].warm(order.trial, order.options["device"])
         beat = _Beat(order)
         beat.write("")
-        file = None if order.checkpoint is None else Path(order.checkpoint)
-        return attempt(order.trial, _benches[order.root], order.device, file, beat)
+        return attempt(order.trial, _benches[order.root], progress=beat, **order.options)
 
 
 class _Beat:

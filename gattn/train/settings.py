@@ -55,6 +55,15 @@ class Settings:
             that is minimised (the validation loss is without).
         precision: "float32" computes as the parameters are; "bfloat16" and "float16" under
             `torch.autocast`, the latter with a scaled loss. Parameters keep their type.
+        region: train on balls of this radius, in hops, each around a training node drawn anew, in
+            the place of the whole graph; None takes the whole. Validation sees the whole graph.
+        halo: of a region: training nodes within so many hops of its border, which cuts off what
+            they would see, are not learnt from.
+        steps: of an epoch, each in a region of its own.
+        batch_size: training nodes of a step, in a new order every epoch; None is all of them, in
+            the whole graph.
+        num_neighbors: neighbours that a node of a batch picks in each hop, -1 for all: one number
+            for each hop that the model looks; None takes all, so that a batch is exact.
 
     Raises:
         TypeError: a number of the wrong type.
@@ -74,6 +83,11 @@ class Settings:
     warmup: int = 0
     label_smoothing: float = 0.0
     precision: str = "float32"
+    region: int | None = None
+    halo: int = 0
+    steps: int = 1
+    batch_size: int | None = None
+    num_neighbors: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check.integer("epochs", self.epochs, 1)
@@ -87,6 +101,8 @@ class Settings:
         _check_number("clip", self.clip, "> 0", lambda norm: 0 < norm < inf)
         _check_number("label_smoothing", self.label_smoothing, "in [0, 1)", lambda s: 0 <= s < 1)
         self._check_schedule()
+        self._check_regions()
+        self._check_batches()
 
     def _check_schedule(self) -> None:
         check.integer("warmup", self.warmup, 0)
@@ -100,6 +116,35 @@ class Settings:
         _check_number("lr_factor", self.lr_factor, "in (0, 1)", lambda factor: 0 < factor < 1)
         if self.lr_every is not None:
             check.integer("lr_every", self.lr_every, 1)
+
+    def _check_regions(self) -> None:
+        check.integer("steps", self.steps, 1)
+        if self.region is None:
+            for name in ("halo", "steps"):
+                found, expected = getattr(self, name), getattr(Settings, name)
+                if found != expected:
+                    raise ValueError(f"{name}: found {found}, expected {expected} without a region")
+        else:
+            check.integer("region", self.region, 1)
+            if self.batch_size is not None:
+                raise ValueError(
+                    f"region: found {self.region} and a batch_size, expected one of them"
+                )
+            check.integer("halo", self.halo, 0, self.region)
+
+    def _check_batches(self) -> None:
+        if self.batch_size is not None:
+            check.integer("batch_size", self.batch_size, 1)
+        if self.num_neighbors is None:
+            return
+        if not isinstance(self.num_neighbors, (list, tuple)):
+            found = f"found {self.num_neighbors!r}, expected one number for each hop"
+            raise TypeError(f"num_neighbors: {found}")
+        for count in self.num_neighbors:
+            check.integer("num_neighbors", count, -1, 2**31 - 1)
+        object.__setattr__(self, "num_neighbors", tuple(self.num_neighbors))
+        if self.batch_size is None:
+            raise ValueError(f"num_neighbors: found {self.num_neighbors} without a batch_size")
 
 
 def _check_number(name: str, value: object, which: str, fits: Callable[[float], bool]) -> None:

@@ -27,7 +27,7 @@ def test_a_failure_is_a_row(monkeypatch, error, cause, reason):
         raise error
 
     monkeypatch.setattr(attempt, "run_trial", wild)
-    row = attempt.attempt(TRIAL, Bench(None), "cpu", None, lambda epoch: None)
+    row = attempt.attempt(TRIAL, Bench(None))
     assert (row["status"], row["cause"], row["metric"]) == ("failed", cause, "accuracy")
     assert row["reason"].startswith(reason)
     assert row["key"] == TRIAL.key() and row["wall_seconds"] >= 0
@@ -37,7 +37,7 @@ def test_a_failure_is_a_row(monkeypatch, error, cause, reason):
 def test_a_loss_that_is_not_finite_is_called_so():
     # The learning rate is what makes it so, whatever the model.
     wild = Trial.of("karate", epochs=50, hidden=8, heads=2, layers=1, lr=1e30)
-    row = attempt.attempt(wild, Bench(None), "cpu", None, lambda epoch: None)
+    row = attempt.attempt(wild, Bench(None))
     assert (row["status"], row["cause"]) == ("failed", "not finite")
 
 
@@ -46,4 +46,4 @@ def test_who_asks_to_stop_is_heard():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        attempt.attempt(TRIAL, Bench(None), "cpu", None, stop)
+        attempt.attempt(TRIAL, Bench(None), progress=stop)

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from gattn.compare import MODELS, Trial, read_rows, run_trial
+from gattn.compare.training import build_model
 from gattn.compare.trial import load_task
 from gattn.data import DatasetError, encoded, load
+from gattn.nn import FillingIn
 from gattn.train import Settings
 
 INSIDE = ("hop_mass", "gate", "radius")
@@ -73,8 +75,12 @@ def test_every_setting_is_in_the_key():
         warmup=3,
         label_smoothing=0.1,
         precision="bfloat16",
+        hide=0.2,
+        batch_size=5,
+        judged_by="accuracy",
     )
     of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
+    of_others += ("num_neighbors", "dataset_sha256", "region", "halo", "steps", "fill")
     for field in fields(Trial):
         if field.name not in ("model", "dataset_sha256", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
@@ -82,6 +88,12 @@ def test_every_setting_is_in_the_key():
     in_steps = replace(TRIAL, scheduler="step")
     assert replace(in_steps, lr_factor=0.2).key() != in_steps.key()
     assert replace(in_steps, lr_every=2).key() != in_steps.key()
+    hiding, on_balls = replace(TRIAL, hide=0.2), replace(TRIAL, region=4)
+    assert hiding.fill == 1.0 and replace(hiding, fill=0.5).key() != hiding.key()
+    assert len({replace(on_balls, **one).key() for one in ({}, {"halo": 1}, {"steps": 2})}) == 3
+    assert on_balls.key() != TRIAL.key()
+    in_batches = replace(TRIAL, batch_size=5)
+    assert replace(in_batches, num_neighbors=(3, 3)).key() != in_batches.key()
     assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
 
 
@@ -89,7 +101,7 @@ def test_every_setting_is_in_the_key():
     ("wrong", "message"),
     [
         ({"dataset": "coral"}, "dataset: found 'coral', expected one of cora, citeseer"),
-        ({"model": "gta"}, "model: found 'gta', expected one of attention, gat"),
+        ({"model": "gta"}, "model: found 'gta', expected one of attention, recurrent"),
         ({"score": "dott"}, "score: found 'dott', expected one of dot, scaled_dot"),
         ({"normalizer": None}, "normalizer: found None, expected one of softmax"),
         ({"breadth": -1}, "breadth: found -1, expected an int >= 0"),
@@ -103,6 +115,9 @@ def test_every_setting_is_in_the_key():
         ({"optimizer": "sgd"}, "optimizer: found 'sgd', expected one of adam, adamw"),
         ({"seed": -1}, "seed: found -1"),
         ({"split": -1}, "split: found -1"),
+        ({"hide": 2}, "hide: found 2"),
+        ({"fill": 0.5}, "fill: found 0.5, expected none where none is hidden"),
+        ({"hide": 0.2, "fill": -1.0}, "fill: found -1.0, expected a number > 0"),
     ],
 )
 def test_settings_are_checked(wrong, message):
@@ -279,3 +294,47 @@ def test_looking_inside_changes_no_result(monkeypatch):
     monkeypatch.setattr("gattn.compare.trial.summary", lambda *_, **__: {})
     without = inside(breadth=2, dropout=0.5)
     assert (found["val"], found["test"]) == (without["val"], without["test"])
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_what_is_hidden_is_filled_in(noise):
+    task = load("minesweeper", size=8)
+    task = replace(task, x=task.x + noise * torch.rand(task.x.shape))
+    trial = Trial.of("minesweeper", "recurrent", layers=3, hidden=8, epochs=2, hide=0.5, fill=0.2)
+    model = build_model(trial, task)
+    assert isinstance(model, FillingIn) and model.weight == 0.2 and model.share == 0.5
+    assert model.kind == ("values" if noise else "category")
+    row = run_trial(trial, task)
+    assert row["status"] == "ok" and row["hide"] == 0.5 and 0 <= row["test"] <= 1
+
+
+@pytest.mark.parametrize("model", ["attention", "gat", "diffusion", "layer"])
+@pytest.mark.parametrize("num_neighbors", [None, [4, 4]])
+def test_mini_batches_of_every_kind_of_model(model, num_neighbors):
+    trial = Trial.of("karate", model, breadth=2, epochs=2, layers=1, batch_size=3)
+    trial = replace(trial, num_neighbors=num_neighbors)
+    row = run_trial(trial, load("karate"))
+    assert row["status"] == "ok"
+    given = {f.name: row[f.name] for f in fields(Trial)}
+    assert Trial(**{**given, "options": (), "split": None}) == trial
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 4, "breadth": "full"}, "batch_size: found 4 with breadth full and depth"),
+        ({"batch_size": 4, "depth": 4}, "batch_size: found 4 with breadth 2 and depth 4"),
+        ({"batch_size": 4, "num_neighbors": (3,)}, "num_neighbors: found 1 numbers, expected 2"),
+        ({"num_neighbors": (3, 3)}, r"num_neighbors: found \(3, 3\) without a batch_size"),
+        ({"judged_by": "log_loss"}, "judged_by: found 'log_loss', expected one of accuracy"),
+    ],
+)
+def test_batches_and_judges_are_checked(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TRIAL, **wrong)
+
+
+def test_another_metric_judges():
+    row = run_trial(replace(TRIAL, judged_by="macro_f1"), load("karate"))
+    assert row["metric"] == "macro_f1"
+    assert row["test"] == row["test_macro_f1"]
