@@ -1,0 +1,223 @@
+"""Networks of published results: the GAT of its authors, decoupled rounds, the tuned classic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric.nn.resolver import normalization_resolver
+
+import gattn
+from gattn import scores
+from gattn.compare.diffusing import SparseLinear
+from gattn.nn import DiffusionAttention, RoundGate
+
+
+class PaperGAT(nn.Module):
+    """The network of the GAT paper as its authors run it: values are dropped as well.
+
+    `Classic` drops features before a layer, and weights; the authors' code also drops what is
+    summed, after the projection. The first projection is of sparse features.
+
+    (Veličković et al., "Graph Attention Networks", 2018.)
+
+    Args:
+        in_channels: features of a node.
+        hidden_channels: channels of one head of a hidden layer.
+        out_channels: classes.
+        num_layers: layers, the last one included.
+        heads: heads of a hidden layer, concatenated.
+        dropout: of the features before every layer, of the weights, and of the values.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int,
+        heads: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        sizes = [(heads, hidden_channels)] * (num_layers - 1) + [(1, out_channels)]
+        width = in_channels
+        self.projections, self.layers = nn.ModuleList(), nn.ModuleList()
+        for number, size in enumerate(sizes):
+            self.projections.append(_projection(width, size[0] * size[1], dropout, number == 0))
+            self.layers.append(_Heads(*size, dropout))
+            width = size[0] * size[1]
+
+    def forward(self, x: Tensor, neighborhood: gattn.Neighborhood | Tensor) -> Tensor:
+        """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
+        for number, (lin, layer) in enumerate(zip(self.projections, self.layers, strict=True)):
+            x = layer(lin(F.elu(x) if number else x), neighborhood)
+        return x
+
+
+def _projection(in_channels: int, out_channels: int, dropout: float, sparse: bool) -> nn.Module:
+    if sparse:
+        return SparseLinear(in_channels, out_channels, dropout)
+    lin = nn.Linear(in_channels, out_channels, bias=False)
+    nn.init.xavier_uniform_(lin.weight)
+    return nn.Sequential(nn.Dropout(dropout), lin)
+
+
+class _Heads(nn.Module):
+    """Attention with GAT's score among values that are there already."""
+
+    def __init__(self, heads: int, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, nn.Dropout(dropout)
+        self.score = scores.GAT.for_heads(heads, channels)
+        self.bias = nn.Parameter(self.score.att_src.new_zeros(heads * channels))
+
+    def forward(self, x: Tensor, neighborhood: Any) -> Tensor:
+        value = x.unflatten(-1, (self.heads, -1))
+        dropout = self.dropout.p if self.training else 0.0
+        form = self.score(value, value)
+        found = gattn.attend_form(form, self.dropout(value), neighborhood, dropout=dropout)
+        return found.flatten(-2) + self.bias
+
+
+class Decoupled(nn.Module):
+    """A network of each node by itself, and then rounds of what it says of the classes.
+
+    $$ z^{(0)} = W_2 \operatorname{relu}(W_1 x + b_1), \qquad
+       y = \operatorname{readout}(z^{(0)}, \dots, z^{(K)}) + b_2 $$
+
+    The rounds are those of `gattn.diffuse`, along the weights of `DiffusionAttention`, or, without
+    a score, along `gattn.degree_weights`. Depth of the network and breadth of the view have nothing
+    to do with one another here.
+
+    (Gasteiger, Bojchevski & Günnemann, "Predict then Propagate", 2019, with a restart; Liu, Gao &
+    Ji, "Towards Deeper Graph Neural Networks", 2020, with gates.)
+
+    Args:
+        in_channels: features of a node, mostly zeros.
+        hidden_channels: width of the network.
+        out_channels: classes.
+        dropout: of the features, and of the hidden layer.
+        attention_dropout: of the weights, drawn anew in every round.
+        rounds: K.
+        restart: of `gattn.diffuse`.
+        readout: "last" or "gate".
+        score: of the weights; None for those of the degrees.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        dropout: float,
+        attention_dropout: float,
+        *,
+        rounds: int,
+        restart: float,
+        readout: str,
+        score: type[scores.Score] | None = None,
+    ) -> None:
+        super().__init__()
+        self.lin_in = SparseLinear(in_channels, hidden_channels, dropout)
+        self.bias = nn.Parameter(self.lin_in.weight.new_zeros(hidden_channels))
+        self.dropout = nn.Dropout(dropout)
+        shared = {"rounds": rounds, "restart": restart, "readout": readout}
+        shared |= {"dropout": attention_dropout}
+        sizes = (hidden_channels, out_channels)
+        self.rounds = (
+            _ByDegree(*sizes, **shared)
+            if score is None
+            else DiffusionAttention(*sizes, score=score, share_key_value=True, **shared)
+        )
+
+    def forward(self, x: Tensor, neighborhood: gattn.Neighborhood) -> Tensor:
+        """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
+        return self.rounds(self.dropout((self.lin_in(x) + self.bias).relu()), neighborhood)
+
+
+class _ByDegree(nn.Module):
+    """A linear layer, and rounds along weights that nobody learns."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        rounds: int,
+        restart: float,
+        readout: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.lin = nn.Linear(in_channels, out_channels)
+        self.gate = RoundGate(1, out_channels) if readout == "gate" else None
+        self.settings = {"rounds": rounds, "restart": restart, "every": readout == "gate"}
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, neighborhood: gattn.Neighborhood) -> Tensor:
+        value = self.lin(x)[:, None]
+        weights = gattn.degree_weights(neighborhood)[:, None]
+        dropout = self.dropout if self.training else 0.0
+        found = gattn.diffuse(weights, value, neighborhood, dropout=dropout, **self.settings)
+        return (found if self.gate is None else self.gate(found))[:, 0]
+
+
+class Stack(nn.Module):
+    r"""A classic network as it is tuned: layer, residual, norm, ReLU, dropout, again; then linear.
+
+    $$ x' = \operatorname{dropout}(\operatorname{relu}(\operatorname{norm}(
+       \operatorname{layer}(x) + W x))) $$
+
+    (Luo, Shi & Wu, "Classic GNNs are Strong Baselines", 2024.)
+
+    Args:
+        layer: makes a layer of two widths.
+        in_channels: features of a node.
+        hidden_channels: width of all layers.
+        out_channels: classes.
+        num_layers: layers before the linear one.
+        dropout: after every layer.
+        norm: PyG's name of a normalisation, such as "layer" or "batch"; None for none.
+        residual: whether W is there.
+    """
+
+    def __init__(
+        self,
+        layer: Callable[[int, int], nn.Module],
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int,
+        dropout: float,
+        norm: str | None,
+        residual: bool,
+    ) -> None:
+        super().__init__()
+        widths = [in_channels] + [hidden_channels] * (num_layers - 1)
+        self.layers = nn.ModuleList(layer(width, hidden_channels) for width in widths)
+        self.residuals = nn.ModuleList(
+            nn.Linear(width, hidden_channels) for width in (widths if residual else [])
+        )
+        self.norms = nn.ModuleList(
+            nn.Identity() if norm is None else _norm(norm, hidden_channels) for _ in widths
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.lin_out = nn.Linear(hidden_channels, out_channels)
+
+    def forward(self, x: Tensor, neighborhood: Any, clusters: Any = None) -> Tensor:
+        """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
+        more = {} if clusters is None else {"clusters": clusters}
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            found = layer(x, neighborhood, **more)
+            found = found + self.residuals[number](x) if self.residuals else found
+            x = self.dropout(norm(found).relu())
+        return self.lin_out(x)
+
+
+def _norm(name: str, channels: int) -> nn.Module:
+    """PyG's normalisations are of the whole graph in one axis; a layer norm is of each node."""
+    return nn.LayerNorm(channels) if name == "layer" else normalization_resolver(name, channels)
