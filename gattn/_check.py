@@ -30,6 +30,13 @@ def fraction(name: str, value: object) -> float:
     return number
 
 
+def number(name: str, value: object, expected: str) -> float:
+    """`value` as a float; `expected` says which."""
+    if isinstance(value, (bool, Tensor)) or not isinstance(value, Real):
+        raise TypeError(f"{name}: found {value!r}, expected {expected}")
+    return float(value)
+
+
 def tensor(name: str, value: object) -> Tensor:
     """`value` as a tensor."""
     if not isinstance(value, Tensor):

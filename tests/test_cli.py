@@ -134,6 +134,14 @@ def test_options_reach_the_trial(tmp_path):
         "weight_decay": 0.125,
         "optimizer": "adam",
         "patience": 1,
+        "monitor": "both",
+        "clip": 0.5,
+        "scheduler": "step",
+        "lr_factor": 0.2,
+        "lr_every": 3,
+        "warmup": 1,
+        "label_smoothing": 0.125,
+        "precision": "bfloat16",
     }
     named = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     rest = ["--first-seed", "7", "--threads", "1", "--checkpoints", str(tmp_path / "checkpoints")]
@@ -259,6 +267,13 @@ OUT = ["--out", "results"]
         (["train", *KARATE, "--model", "gat", "--depth", "2"], "depth: found 2 for the model gat"),
         (["train", *KARATE, "--seeds", "0"], "seeds: found 0, expected at least 1"),
         (["train", *KARATE, "--epochs", "0"], "epochs: found 0"),
+        (["train", *KARATE, "--monitor", "f1"], "monitor: found 'f1', expected one of metric"),
+        (["train", *KARATE, "--clip", "0"], "clip: found 0.0, expected a number > 0"),
+        (["train", *KARATE, "--scheduler", "exp"], "scheduler: found 'exp', expected one of cos"),
+        (["train", *KARATE, "--lr-every", "3"], "lr_every: found 3, expected None"),
+        (["train", *KARATE, "--warmup", "-1"], "warmup: found -1, expected an int >= 0"),
+        (["train", *KARATE, "--label-smoothing", "1"], "label_smoothing: found 1.0, expected"),
+        (["train", *KARATE, "--precision", "half"], "precision: found 'half', expected one of"),
         (["train", *KARATE, "--device", "tpu"], "--device: found 'tpu', expected cpu, cuda"),
         (["train", *KARATE, "--threads", "0"], "threads: found 0, expected an int >= 1"),
         (["train", *KARATE, "--option", "size"], "--option: found 'size', expected name=value"),

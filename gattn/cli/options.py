@@ -31,6 +31,8 @@ USUAL = (
 
 SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_decay")
 SETTINGS += ("optimizer", "patience", "restart", "attention_dropout", "feature_dropout")
+SETTINGS += ("monitor", "clip", "scheduler", "lr_factor", "lr_every", "warmup", "label_smoothing")
+SETTINGS += ("precision",)
 """Options that are a trial's settings of the same name."""
 
 of_model = partial(about, "Model")
@@ -78,6 +80,41 @@ Patience = Annotated[
         show_default="never",
         **WHOLE,
     ),
+]
+Monitor = Annotated[
+    str | None,
+    of_training(
+        "Which epoch is the best: by validation metric, loss, or both.",
+        metavar="NAME",
+        show_default="metric",
+    ),
+]
+Clip = Annotated[
+    float | None, of_training("Largest norm of the gradient.", show_default="none", **DECIMAL)
+]
+Scheduler = Annotated[
+    str | None,
+    of_training("cosine, linear, step or plateau.", metavar="NAME", show_default="none"),
+]
+LrFactor = Annotated[
+    float | None,
+    of_training("Of step and plateau.", show_default="0.1 and 0.5", **DECIMAL),
+]
+LrEvery = Annotated[
+    int | None,
+    of_training("Epochs of step and plateau.", show_default="a third and 10", **WHOLE),
+]
+Warmup = Annotated[
+    int | None,
+    of_training("Epochs before the full learning rate.", show_default="0", **WHOLE),
+]
+Smoothing = Annotated[
+    float | None,
+    of_training("Share of a label spread over all classes.", show_default="0", **DECIMAL),
+]
+Precision = Annotated[
+    str | None,
+    of_training("float32, bfloat16 or float16.", metavar="NAME", show_default="float32"),
 ]
 FirstSeed = Annotated[int, of_study("The first seed; the others follow.", **WHOLE)]
 Checkpoints = Annotated[

@@ -25,6 +25,8 @@ from gattn.data import ENCODINGS, NAMES, Task, encoded, load
 from gattn.train import Epoch, Settings, fit, seed_everything
 
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
+_OF_TRAINING = tuple(field.name for field in fields(Settings))[5:]
+"""Settings of training that the first rows had not: None stands for what `Settings` has."""
 _FIRST = frozenset(
     (
         *("dataset", "model", "breadth", "depth", "options", "score", "normalizer", "layers"),
@@ -66,6 +68,14 @@ class Trial:
         attention_dropout: of its weights, where `dropout` is of the features before a layer only.
         feature_dropout: in its rounds.
         encoding: of positions, joined to the features: a name of `gattn.data.ENCODINGS`, or None.
+        monitor: see `gattn.train.Settings`, as for the rest; None stands for its usual value.
+        clip: the largest norm of the gradient.
+        scheduler: of the learning rate.
+        lr_factor: of the scheduler.
+        lr_every: of the scheduler.
+        warmup: epochs before the full learning rate.
+        label_smoothing: in the loss.
+        precision: of the computation.
 
     Raises:
         TypeError: a number has the wrong type.
@@ -94,6 +104,14 @@ class Trial:
     restart: float | None = None
     attention_dropout: float | None = None
     feature_dropout: float | None = None
+    monitor: str | None = None
+    clip: float | None = None
+    scheduler: str | None = None
+    lr_factor: float | None = None
+    lr_every: int | None = None
+    warmup: int | None = None
+    label_smoothing: float | None = None
+    precision: str | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
@@ -111,6 +129,9 @@ class Trial:
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in _OF_ROUNDS:
             self._check_share(name)
+        for name in _OF_TRAINING:
+            if getattr(self, name) == getattr(Settings, name):
+                object.__setattr__(self, name, None)  # equal trainings have one key
         self._check_numbers()
         self._check_parts()
 
@@ -189,8 +210,9 @@ class Trial:
 
     def settings(self) -> Settings:
         """Return how the model is trained."""
-        names = [field.name for field in fields(Settings)]
-        return Settings(**{name: getattr(self, name) for name in names})
+        given = {field.name: getattr(self, field.name) for field in fields(Settings)}
+        usual = {name for name in _OF_TRAINING if given[name] is None}
+        return Settings(**{name: value for name, value in given.items() if name not in usual})
 
 
 def load_task(trial: Trial, root: str | PathLike[str] | None = None) -> Task:
@@ -246,6 +268,7 @@ def run_trial(
         seed=trial.seed,
         split=split,
         checkpoint=checkpoint,
+        about=trial.row(),
         progress=progress,
     )
     return {

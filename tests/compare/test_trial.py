@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import torch
 from gattn.compare import MODELS, Trial, read_rows, run_trial
 from gattn.compare.trial import load_task
 from gattn.data import encoded, load
+from gattn.train import Settings
 
 TRIAL = Trial.of("karate", breadth=2, epochs=3, hidden=8, heads=2, layers=1, lr=0.01)
 
@@ -31,6 +32,16 @@ def test_rows_that_are_there_keep_their_keys():
 
 def test_an_integer_and_a_float_that_are_equal_have_one_key():
     assert replace(TRIAL, lr=1).key() == replace(TRIAL, lr=1.0).key()
+
+
+def test_a_setting_of_training_at_its_usual_value_changes_no_key():
+    usual = asdict(Settings())
+    for name in ("monitor", "warmup", "label_smoothing", "precision", "clip", "scheduler"):
+        assert replace(TRIAL, **{name: usual[name]}) == TRIAL
+    assert replace(TRIAL, monitor="both", warmup=2).settings().monitor == "both"
+    assert TRIAL.settings() == Settings(
+        TRIAL.epochs, TRIAL.lr, TRIAL.weight_decay, TRIAL.optimizer, TRIAL.patience
+    )
 
 
 def test_every_setting_is_in_the_key():
@@ -54,12 +65,21 @@ def test_every_setting_is_in_the_key():
         seed=1,
         split=0,
         encoding="laplacian",
+        monitor="both",
+        clip=1.0,
+        scheduler="cosine",
+        warmup=3,
+        label_smoothing=0.1,
+        precision="bfloat16",
     )
-    of_rounds = ("restart", "attention_dropout", "feature_dropout")
+    of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
     for field in fields(Trial):
-        if field.name not in ("model", *of_rounds):
+        if field.name not in ("model", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
             assert changed.key() != TRIAL.key(), field.name
+    in_steps = replace(TRIAL, scheduler="step")
+    assert replace(in_steps, lr_factor=0.2).key() != in_steps.key()
+    assert replace(in_steps, lr_every=2).key() != in_steps.key()
     assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
 
 
