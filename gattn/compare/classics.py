@@ -1,18 +1,72 @@
-"""Networks of published results: the GAT of its authors, decoupled rounds, the tuned classic."""
+"""Networks of published results: the GAT of its authors, decoupled rounds, the tuned classic.
+
+`RECIPES` has their usual settings, fields of a `Trial`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.nn.resolver import normalization_resolver
 
 import gattn
 from gattn import scores
 from gattn.compare.diffusing import SparseLinear
 from gattn.nn import DiffusionAttention, RoundGate
+from gattn.normalizers import Normalizer
+
+_PAPER: Mapping[str, Any] = {
+    "layers": 2,
+    "hidden": 8,
+    "heads": 8,
+    "dropout": 0.6,
+    "epochs": 200,
+    "lr": 0.005,
+    "weight_decay": 5e-4,
+    "optimizer": "adam",
+    "monitor": "both",
+}
+_DECOUPLED: Mapping[str, Any] = {
+    "layers": 2,
+    "hidden": 64,
+    "heads": 1,
+    "dropout": 0.5,
+    "attention_dropout": 0.0,
+    "restart": 0.0,
+    "readout": "gate",
+    "epochs": 300,
+    "lr": 0.01,
+    "weight_decay": 5e-3,
+    "optimizer": "adam",
+    "patience": 100,
+}
+_STACK: Mapping[str, Any] = {
+    "layers": 3,
+    "hidden": 64,
+    "heads": 1,
+    "dropout": 0.5,
+    "norm": "layer",
+    "residual": True,
+    "epochs": 1000,
+    "lr": 0.001,
+    "weight_decay": 5e-5,
+    "optimizer": "adam",
+}
+_NORM: Mapping[str, Callable[[int], nn.Module]] = {
+    "layer": nn.LayerNorm,
+    "batch": nn.BatchNorm1d,
+    "none": nn.Identity,
+}
+NORMS = tuple(_NORM)
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "paper-gat": _PAPER,
+    "decoupled": _DECOUPLED | {"score": "gat", "normalizer": "softmax"},
+    "decoupled-degree": _DECOUPLED,
+    "stack-gat": _STACK,
+    "stack": _STACK | {"score": "gat", "normalizer": "softmax"},
+}
 
 
 class PaperGAT(nn.Module):
@@ -84,7 +138,7 @@ class _Heads(nn.Module):
 
 
 class Decoupled(nn.Module):
-    """A network of each node by itself, and then rounds of what it says of the classes.
+    r"""A network of each node by itself, and then rounds of what it says of the classes.
 
     $$ z^{(0)} = W_2 \operatorname{relu}(W_1 x + b_1), \qquad
        y = \operatorname{readout}(z^{(0)}, \dots, z^{(K)}) + b_2 $$
@@ -106,6 +160,7 @@ class Decoupled(nn.Module):
         restart: of `gattn.diffuse`.
         readout: "last" or "gate".
         score: of the weights; None for those of the degrees.
+        normalizer: of the weights that have a score; None for a softmax.
     """
 
     def __init__(
@@ -120,6 +175,7 @@ class Decoupled(nn.Module):
         restart: float,
         readout: str,
         score: type[scores.Score] | None = None,
+        normalizer: Normalizer | None = None,
     ) -> None:
         super().__init__()
         self.lin_in = SparseLinear(in_channels, hidden_channels, dropout)
@@ -128,11 +184,11 @@ class Decoupled(nn.Module):
         shared = {"rounds": rounds, "restart": restart, "readout": readout}
         shared |= {"dropout": attention_dropout}
         sizes = (hidden_channels, out_channels)
-        self.rounds = (
-            _ByDegree(*sizes, **shared)
-            if score is None
-            else DiffusionAttention(*sizes, score=score, share_key_value=True, **shared)
-        )
+        if score is None:
+            self.rounds: nn.Module = _ByDegree(*sizes, **shared)
+        else:
+            options = {"score": score, "normalizer": normalizer, "share_key_value": True}
+            self.rounds = DiffusionAttention(*sizes, **options, **shared)
 
     def forward(self, x: Tensor, neighborhood: gattn.Neighborhood) -> Tensor:
         """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
@@ -181,7 +237,7 @@ class Stack(nn.Module):
         out_channels: classes.
         num_layers: layers before the linear one.
         dropout: after every layer.
-        norm: PyG's name of a normalisation, such as "layer" or "batch"; None for none.
+        norm: "layer", "batch" or "none", before the ReLU.
         residual: whether W is there.
     """
 
@@ -193,7 +249,7 @@ class Stack(nn.Module):
         out_channels: int,
         num_layers: int,
         dropout: float,
-        norm: str | None,
+        norm: str,
         residual: bool,
     ) -> None:
         super().__init__()
@@ -202,9 +258,7 @@ class Stack(nn.Module):
         self.residuals = nn.ModuleList(
             nn.Linear(width, hidden_channels) for width in (widths if residual else [])
         )
-        self.norms = nn.ModuleList(
-            nn.Identity() if norm is None else _norm(norm, hidden_channels) for _ in widths
-        )
+        self.norms = nn.ModuleList(_NORM[norm](hidden_channels) for _ in widths)
         self.dropout = nn.Dropout(dropout)
         self.lin_out = nn.Linear(hidden_channels, out_channels)
 
@@ -216,8 +270,3 @@ class Stack(nn.Module):
             found = found + self.residuals[number](x) if self.residuals else found
             x = self.dropout(norm(found).relu())
         return self.lin_out(x)
-
-
-def _norm(name: str, channels: int) -> nn.Module:
-    """PyG's normalisations are of the whole graph in one axis; a layer norm is of each node."""
-    return nn.LayerNorm(channels) if name == "layer" else normalization_resolver(name, channels)

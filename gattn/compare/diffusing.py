@@ -56,12 +56,15 @@ class _Entries(NamedTuple):
     row: Tensor
 
     def matrix(self, values: Tensor) -> Tensor:
-        size = len(self.rowptr) - 1, len(self.colptr) - 1
-        return torch.sparse_csr_tensor(self.rowptr, self.column, values, size)
+        return _csr(self.rowptr, self.column, values, len(self.colptr) - 1)
 
     def transpose(self, values: Tensor) -> Tensor:
-        size = len(self.colptr) - 1, len(self.rowptr) - 1
-        return torch.sparse_csr_tensor(self.colptr, self.row, values[self.by_column], size)
+        return _csr(self.colptr, self.row, values[self.by_column], len(self.rowptr) - 1)
+
+
+def _csr(rowptr: Tensor, column: Tensor, values: Tensor, width: int) -> Tensor:
+    size = len(rowptr) - 1, width
+    return torch.sparse_csr_tensor(rowptr, column, values, size, check_invariants=False)
 
 
 class _Product(torch.autograd.Function):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from os import PathLike
@@ -18,12 +18,16 @@ from torch import Tensor
 import gattn
 from gattn import _check as check
 from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of
+from gattn.compare.classics import NORMS
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
 from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
 from gattn.data import ENCODINGS, NAMES, Task, encoded, load
+from gattn.nn.diffusion import READOUTS
 from gattn.train import Epoch, Settings, fit, seed_everything
 
+_OF_MODEL = {"readout": READOUTS, "norm": NORMS, "residual": (False, True)}
+"""Settings of some models only, with what they may be."""
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
 _OF_TRAINING = tuple(field.name for field in fields(Settings))[5:]
 """Settings of training that the first rows had not: None stands for what `Settings` has."""
@@ -76,6 +80,9 @@ class Trial:
         warmup: epochs before the full learning rate.
         label_smoothing: in the loss.
         precision: of the computation.
+        readout: of rounds, "last" or "gate"; None for other models, as for the next two.
+        norm: after a layer: "layer", "batch" or "none".
+        residual: whether a layer's input is added to its output.
 
     Raises:
         TypeError: a number has the wrong type.
@@ -112,6 +119,9 @@ class Trial:
     warmup: int | None = None
     label_smoothing: float | None = None
     precision: str | None = None
+    readout: str | None = None
+    norm: str | None = None
+    residual: bool | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
@@ -169,10 +179,12 @@ class Trial:
                 )
         for name, choices in (("score", SCORES), ("normalizer", NORMALIZERS)):
             self._check_part(name, choices)
+        for name, choices in _OF_MODEL.items():
+            self._check_part(name, choices)
         if self.encoding is not None:
             check.one_of("encoding", self.encoding, tuple(ENCODINGS))
 
-    def _check_part(self, name: str, choices: dict[str, Any]) -> None:
+    def _check_part(self, name: str, choices: Iterable[Any]) -> None:
         value = getattr(self, name)
         if name in MODELS[self.model].recipe:
             check.one_of(name, value, tuple(choices))
