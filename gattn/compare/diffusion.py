@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from gattn._arguments import prepare
+from gattn.compare.cells import Cell, cells
 from gattn.compare.known import filled
 from gattn.compare.paired import compared, markdown
 from gattn.compare.run import grid, latest, progress_bar, read_rows, rows_file, run_study
-from gattn.compare.table import Cell, cells
 from gattn.compare.trial import Row, Trial
 
 DATASETS = ("cora", "citeseer")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from gattn import _check as check
 from gattn._arguments import prepare
+from gattn.compare.cells import Cell
 from gattn.compare.panels import draw
 from gattn.compare.run import progress_bar, read_rows, rows_file, run_study
 from gattn.compare.studies import STUDIES, Study
-from gattn.compare.table import Cell
 from gattn.compare.trial import Row
 
 _PLACE = r"(<!-- table {name} -->\n).*?(\n<!-- end -->)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -68,6 +68,8 @@ class OneLayer(nn.Module):
     Raises:
         ValueError: `hidden_channels` is no multiple of `heads`.
     """
+
+    head_readers: ClassVar[dict[str, str]] = {"attention": "lin_out"}
 
     def __init__(
         self,

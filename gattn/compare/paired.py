@@ -11,8 +11,9 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gattn.compare.cells import SETTINGS
 from gattn.compare.run import read_rows
-from gattn.compare.table import SETTINGS
+from gattn.compare.statistics import paired_test
 from gattn.compare.trial import Row
 
 
@@ -79,17 +80,13 @@ def compared(
     Raises:
         ValueError: they are not as many, or fewer than two.
     """
-    from scipy import stats
-
     if len(first) != len(second) or len(first) < 2:
         counts = f"{len(first)} of {models[0]} and {len(second)} of {models[1]}"
         raise ValueError(f"rows: found {counts} on {dataset}, expected as many, two or more")
-    differences = [a - b for a, b in zip(first, second, strict=True)]
-    mean, error = statistics.fmean(differences), stats.sem(differences)
-    reach = stats.t.ppf(0.975, len(first) - 1) * error
-    p_value = float(stats.ttest_rel(first, second).pvalue) if error > 0 else float(mean == 0)
-    bounds = mean - reach, mean + reach
-    return Comparison(dataset, models, tuple(first), tuple(second), mean, bounds, p_value)
+    found = paired_test(first, second)
+    bounds = found.low, found.high
+    sides = tuple(first), tuple(second)
+    return Comparison(dataset, models, *sides, found.difference, bounds, found.p_value)
 
 
 def _run(row: Row) -> tuple[str, ...]:

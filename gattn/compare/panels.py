@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gattn.compare.cells import Cell
 from gattn.compare.plot import GREY, LINES, MARKS, drawn
 from gattn.compare.studies import Study
-from gattn.compare.table import Cell
 from gattn.compare.trial import Row
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gattn.compare.breadth import Breadth, ordered, reach_of
-from gattn.compare.table import Cell, cells, common, grouped, title, varying
+from gattn.compare.cells import Cell, cells, grouped, title, varying
+from gattn.compare.table import common
 from gattn.compare.trial import Row
 
 if TYPE_CHECKING:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gattn.compare.breadth import reach_of
+from gattn.compare.cells import Cell, by_dataset, cells, grouped, percent, title, varying
 from gattn.compare.plot import heat_map, reach
-from gattn.compare.table import Cell, cells, grouped, markdown, percent, title, varying
+from gattn.compare.recommend import recommendations
+from gattn.compare.statistics import compare_to_best, verdicts
+from gattn.compare.table import markdown
 from gattn.compare.trial import Row
 from gattn.data import Task
 
@@ -76,6 +79,7 @@ def sentences(rows: Iterable[Row], reference: Sequence[Row] = ()) -> list[str]:
         rows: of `read_rows`.
         reference: of `attainable_rows`, what belief propagation reaches by radius.
     """
+    rows = list(rows)
     finished = [cell for cell in cells(rows) if cell.rows]
     said: list[str] = []
     for group in grouped(finished, ("breadth", "depth")):
@@ -85,7 +89,26 @@ def sentences(rows: Iterable[Row], reference: Sequence[Row] = ()) -> list[str]:
         for column in grouped(group, ("depth",)):
             said += _about_depth(column, name)
         said += _about_best(group, name, reference)
+    return said + _about_choice(rows, finished)
+
+
+def _about_choice(rows: Sequence[Row], finished: Sequence[Cell]) -> list[str]:
+    """What is recommended for each dataset, and what the tests find beside the best."""
+    said: list[str] = []
+    chosen = {_dataset_name(found.cell): found.why for found in recommendations(rows)}
+    for group in by_dataset(finished):
+        name = _dataset_name(group[0])
+        compared = compare_to_best(group)
+        if not compared:
+            continue  # one setting: nothing to choose from
+        lines = [chosen[name], *(f"Test {title(group[0])}. {v}" for v in verdicts(compared))]
+        said += [name * (len(chosen) > 1) + line for line in lines]
     return said
+
+
+def _dataset_name(cell: Cell) -> str:
+    names = (cell.settings["dataset"], cell.settings["options"])
+    return " ".join(str(name) for name in names if name) + ": "
 
 
 def _about_breadth(line: list[Cell], name: str) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gattn.compare.breadth import reach_of
+from gattn.compare.cells import Cell, cells
 from gattn.compare.run import grid
-from gattn.compare.table import Cell, cells
 from gattn.compare.trial import Row, Trial, load_task
 from gattn.data import attainable_accuracy
 

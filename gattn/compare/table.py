@@ -7,80 +7,17 @@ here.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from gattn.compare.breadth import place
-from gattn.compare.trial import Row, Trial
+from gattn.compare.cells import METRIC_TITLES, SETTINGS, best_of, by_dataset, varying
+from gattn.compare.cells import Cell as Cell
+from gattn.compare.cells import cells as cells
+from gattn.compare.statistics import compare_to_best, interval, p_text
+from gattn.compare.trial import Row
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-SETTINGS = tuple(field.name for field in fields(Trial) if field.name not in ("seed", "split"))
-"""The fields of a trial that make a cell."""
-
-METRIC_TITLES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "macro_recall": "macro recall",
-    "roc_auc": "ROC AUC",
-}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One combination of settings: its finished rows, and the reasons of those that failed."""
-
-    settings: Mapping[str, Any]
-    metric: str
-    rows: tuple[Row, ...]
-    reasons: tuple[str, ...]
-
-    def mean(self, name: str) -> float | None:
-        """Return the mean of a column, None where no row has a number."""
-        values = [row[name] for row in self.rows if row[name] is not None]
-        return statistics.fmean(values) if values else None
-
-    def std(self, name: str) -> float | None:
-        """Return the standard deviation (n - 1) of a column, None below two rows."""
-        values = [row[name] for row in self.rows]
-        return statistics.stdev(values) if len(values) > 1 else None
-
-
-def cells(rows: Iterable[Row]) -> list[Cell]:
-    """Group rows by settings, ordered by dataset, model, depth, breadth, then as they came.
-
-    Args:
-        rows: of `read_rows`; of rows with one key the last counts.
-    """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in {row["key"]: row for row in rows}.values():
-        groups.setdefault(tuple(_frozen(row.get(name)) for name in SETTINGS), []).append(row)
-    found = [_cell(group) for group in groups.values()]
-    first = ("dataset", "options", "model", "depth")
-    return sorted(
-        found,
-        key=lambda cell: (
-            *(cell.settings[name] for name in first),
-            place(cell.settings["breadth"]),
-        ),
-    )
-
-
-def grouped(found: Iterable[Cell], free: Sequence[str]) -> list[list[Cell]]:
-    """Return the cells that agree in everything but the free settings, each group in order."""
-    groups: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in found:
-        name = tuple(_frozen(v) for k, v in cell.settings.items() if k not in free)
-        groups.setdefault(name, []).append(cell)
-    return list(groups.values())
-
-
-def varying(found: Sequence[Cell]) -> list[str]:
-    """Return the settings in which the cells differ."""
-    return [name for name in SETTINGS if len({_frozen(c.settings[name]) for c in found}) > 1]
 
 
 def markdown(rows: Iterable[Row]) -> str:
@@ -128,6 +65,9 @@ def print_table(rows: Iterable[Row]) -> None:
 
 LEGEND = (
     "test: mean ± standard deviation over seeds, at the epoch with the best validation metric; "
+    "95 % interval: of the mean, by Student's t; difference: from the best by validation (bold), "
+    "mean of the test differences seed by seed; p: paired t test, corrected by Holm for all "
+    "comparisons with that best; "
     "s / epoch: median within a run, training step and evaluation; "
     "memory: largest growth of the process (cpu) or largest allocation (cuda) in a run."
 )
@@ -144,27 +84,17 @@ def common(found: Sequence[Cell]) -> str:
     return ", ".join([" ".join(named)] * bool(named) + rest)
 
 
-def percent(cell: Cell) -> float:
-    """Return the mean test metric in per cent."""
-    return 100 * (cell.mean("test") or 0.0)
-
-
-def title(cell: Cell) -> str:
-    """Return the name of the metric as one writes it."""
-    return METRIC_TITLES.get(cell.metric, cell.metric)
-
-
 def _columns(found: Sequence[Cell]) -> tuple[list[str], list[list[str]]]:
     """The head and the body of the table, as text."""
     shown = [n for n in SETTINGS if n in ("breadth", "depth") or n in varying(found)]
-    by_dataset = [name for name in SETTINGS if name not in ("dataset", "options")]
     metrics = {cell.metric for cell in found}
     metric = METRIC_TITLES.get(*metrics, *metrics) if len(metrics) == 1 else "metric"
-    best = {id(max(group, key=_val)) for group in grouped(found, by_dataset) if len(group) > 1}
+    best = {id(best_of(group)) for group in by_dataset(found) if len(group) > 1}
     columns: dict[str, Callable[[Cell], str]] = {
         **{name: lambda cell, name=name: str(cell.settings[name]) for name in shown},
         "seeds": lambda cell: str(len(cell.rows)),
         f"test {metric} (%)": lambda cell: _test_text(cell, id(cell) in best),
+        **_tested(found),
         f"val {metric} (%)": lambda cell: _spread_text(cell, "val"),
         "s / epoch": lambda cell: _number(cell.mean("seconds_per_epoch"), 1, 3),
         "memory (MiB)": lambda cell: _number(cell.mean("peak_memory_bytes"), 2**-20, 0),
@@ -174,12 +104,45 @@ def _columns(found: Sequence[Cell]) -> tuple[list[str], list[list[str]]]:
     return list(columns), [[text(cell) for text in columns.values()] for cell in found]
 
 
+def _tested(found: Sequence[Cell]) -> dict[str, Callable[[Cell], str]]:
+    """Columns that take several seeds: an interval, and where there is a best, how far off it."""
+    if all(len(cell.rows) < 2 for cell in found):
+        return {}
+    columns: dict[str, Callable[[Cell], str]] = {"95 % interval": _interval_text}
+    compared = {id(item.cell): item for item in compare_to_best(found) if item.paired}
+    if not compared:
+        return columns
+
+    def difference(cell: Cell) -> str:
+        item = compared.get(id(cell))
+        return f"{100 * item.paired.difference:+.2f}" if item and item.paired else "-"
+
+    def corrected(cell: Cell) -> str:
+        item = compared.get(id(cell))
+        return (
+            "-"
+            if item is None or item.corrected is None
+            else p_text(item.corrected).removeprefix("= ")
+        )
+
+    return {**columns, "difference": difference, "p": corrected}
+
+
+def _interval_text(cell: Cell) -> str:
+    if len(cell.rows) < 2:
+        return "-"
+    found = interval([row["test"] for row in cell.rows])
+    return f"{100 * found.low:.1f} to {100 * found.high:.1f}"
+
+
 def _test_text(cell: Cell, best: bool) -> str:
     failed = f"{len(cell.reasons)} failed: {cell.reasons[-1]}" if cell.reasons else ""
+    cut = f"{cell.cut} cut by the budget" if cell.cut else ""
+    notes = "; ".join(note for note in (failed, cut) if note)
     if not cell.rows:
-        return failed
+        return notes
     text = _spread_text(cell, "test")
-    return (f"**{text}**" if best else text) + (f" ({failed})" if failed else "")
+    return (f"**{text}**" if best else text) + (f" ({notes})" if notes else "")
 
 
 def _spread_text(cell: Cell, name: str) -> str:
@@ -191,23 +154,6 @@ def _spread_text(cell: Cell, name: str) -> str:
 
 def _number(value: float | None, factor: float, digits: int) -> str:
     return "-" if value is None else f"{value * factor:,.{digits}f}"
-
-
-def _val(cell: Cell) -> float:
-    value = cell.mean("val")
-    return -1.0 if value is None else value
-
-
-def _cell(group: list[Row]) -> Cell:
-    # Rows older than a setting have no column for it.
-    settings = {name: group[0].get(name) for name in SETTINGS}
-    finished = tuple(row for row in group if row["status"] == "ok")
-    reasons = tuple(row["reason"] for row in group if row["status"] != "ok")
-    return Cell(settings, group[0]["metric"], finished, reasons)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _escaped(text: str) -> str:

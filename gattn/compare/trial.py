@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch_geometric
-from torch import Tensor
+from torch import Tensor, nn
 
 import gattn
 from gattn import _check as check
@@ -23,6 +23,7 @@ from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
 from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
 from gattn.data import ENCODINGS, NAMES, Task, encoded, load
+from gattn.inspection import summary
 from gattn.nn.diffusion import READOUTS
 from gattn.train import Epoch, Settings, fit, seed_everything
 
@@ -39,6 +40,9 @@ _FIRST = frozenset(
     )
 )
 """The settings that the first rows had."""
+
+FARTHEST = 5
+"""Hops that are told apart where all nodes attend to all; one more is whatever is farther."""
 
 Row = dict[str, Any]
 """A flat JSON object: the settings of a trial and what came out of it."""
@@ -266,7 +270,8 @@ def run_trial(
 
     Returns:
         The settings, validation and test metrics (fractions), seconds, parameters, peak memory in
-        bytes (see `gattn.train.FitResult`), pairs, versions, the time.
+        bytes (see `gattn.train.FitResult`), pairs, what `gattn.inspection.summary` finds in the
+        model, versions, the time.
     """
     structure = build_structure(trial, task) if structure is None else structure
     split = trial.seed % task.num_splits if trial.split is None else trial.split
@@ -299,8 +304,42 @@ def run_trial(
         "peak_memory_bytes": result.peak_memory_bytes,
         "nodes": task.num_nodes,
         "pairs": num_pairs(structure),
+        **_inside(model, trial, task.to(device), structure.to(device)),
         **circumstances(device),
     }
+
+
+def known_distances(trial: Trial, task: Task, structure: Structure) -> gattn.Sparse | None:
+    """Return pairs with distances where those of the trial have none.
+
+    Those are the edges of several hops that PyG's layers are given, and all nodes with all: there
+    the distances up to `FARTHEST` are told apart. None where none are needed, or too many.
+
+    Args:
+        trial: whose breadth it is.
+        task: its dataset.
+        structure: of `build_structure`.
+    """
+    if isinstance(structure, Tensor) and trial.breadth != 1:
+        hops = hops_of(trial.breadth)
+    elif isinstance(structure, gattn.Span):
+        hops = FARTHEST
+    else:
+        return None
+    try:
+        found = gattn.k_hop(task.edge_index.cpu(), hops or 0, task.num_nodes, streamed=False)
+    except ValueError:
+        return None  # too many pairs to write out
+    return found.to(structure.device)
+
+
+def _inside(model: nn.Module, trial: Trial, task: Task, structure: Structure) -> Row:
+    """Return what the trained model attends to; a model that tells nothing fails no trial."""
+    try:
+        hops = known_distances(trial, task, structure)
+        return summary(model, task.x, structure, hops=hops)
+    except (ValueError, TypeError, RuntimeError, MemoryError):
+        return dict.fromkeys(("hop_mass", "gate", "radius"))
 
 
 def circumstances(device: str | torch.device) -> Row:

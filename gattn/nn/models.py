@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch_geometric.nn import models as pyg_models
@@ -37,7 +37,13 @@ class AttentionBlock(nn.Module):
 
     Raises:
         ValueError: `channels` is not a multiple of `heads`.
+
+    Attributes:
+        head_readers: which linear layer alone reads the heads of which attention, so that
+            `gattn.inspection.prune_heads` may shrink both.
     """
+
+    head_readers: ClassVar[dict[str, str]] = {"attention": "merge"}
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from gattn.compare.trial import load_task
 from gattn.data import encoded, load
 from gattn.train import Settings
 
+INSIDE = ("hop_mass", "gate", "radius")
 TRIAL = Trial.of("karate", breadth=2, epochs=3, hidden=8, heads=2, layers=1, lr=0.01)
 
 
@@ -151,7 +152,8 @@ def test_a_row_is_flat_json_with_what_came_out():
     task = load_task(TRIAL)
     row = run_trial(TRIAL, task)
     assert json.loads(json.dumps(row, allow_nan=False)) == row
-    assert all(isinstance(value, str | int | float | None) for value in row.values())
+    flat = {name: value for name, value in row.items() if name not in INSIDE}
+    assert all(isinstance(value, str | int | float | None) for value in flat.values())
     assert row["status"] == "ok"
     assert row["key"] == TRIAL.key()
     assert row["test"] == row["test_accuracy"]
@@ -184,3 +186,43 @@ def test_features_that_are_not_finite_are_named():
     task.x[3, 4] = math.nan
     with pytest.raises(ValueError, match="x: found 1 values that are not finite"):
         run_trial(TRIAL, task)
+
+
+def inside(**changes):
+    settings = {"hidden": 8, "heads": 2, "layers": 1, "epochs": 2} | changes
+    trial = Trial.of("karate", **settings)
+    return run_trial(trial, load_task(trial))
+
+
+def test_a_row_says_where_the_model_looks():
+    row = inside(breadth=2, layers=2)
+    assert [len(mass) for mass in row["hop_mass"]] == [3, 3]
+    for mass in row["hop_mass"]:
+        assert sum(mass) == pytest.approx(1, abs=1e-5)
+    assert row["gate"] is None and row["radius"] is None
+    assert json.loads(json.dumps(row)) == row
+    assert inside(breadth="learned:3")["radius"] == [[3, 3]]
+
+
+def test_pairs_without_distances_get_them_from_the_graph():
+    # The GAT recipe is given the pairs up to two hops as edges, "full" all nodes.
+    assert [len(mass) for mass in inside(model="gat", breadth=2, layers=2)["hop_mass"]] == [3, 3]
+    assert [len(mass) for mass in inside(breadth="full")["hop_mass"]] == [6]  # the club is 5 wide
+    assert len(inside(model="gat", layers=2)["hop_mass"][0]) == 2
+
+
+def test_a_model_that_tells_nothing_fails_no_trial(monkeypatch):
+    def wild(*args, **kwargs):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("gattn.compare.trial.summary", wild)
+    row = inside(breadth=2)
+    assert row["status"] == "ok"
+    assert {name: row[name] for name in INSIDE} == dict.fromkeys(INSIDE)
+
+
+def test_looking_inside_changes_no_result(monkeypatch):
+    found = inside(breadth=2, dropout=0.5)
+    monkeypatch.setattr("gattn.compare.trial.summary", lambda *_, **__: {})
+    without = inside(breadth=2, dropout=0.5)
+    assert (found["val"], found["test"]) == (without["val"], without["test"])

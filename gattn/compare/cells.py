@@ -1,0 +1,128 @@
+"""Cells of a study: all rows that differ in seed and split only, and what their means are."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gattn.compare.breadth import place
+from gattn.compare.trial import Row, Trial
+
+SETTINGS = tuple(field.name for field in fields(Trial) if field.name not in ("seed", "split"))
+"""The fields of a trial that make a cell."""
+
+METRIC_TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "macro_recall": "macro recall",
+    "roc_auc": "ROC AUC",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of settings: its finished rows, the reasons of those that failed.
+
+    `cut` is the number of trials that a budget kept from running.
+    """
+
+    settings: Mapping[str, Any]
+    metric: str
+    rows: tuple[Row, ...]
+    reasons: tuple[str, ...]
+    cut: int = 0
+
+    def mean(self, name: str) -> float | None:
+        """Return the mean of a column, None where no row has a number."""
+        values = [row[name] for row in self.rows if row[name] is not None]
+        return statistics.fmean(values) if values else None
+
+    def std(self, name: str) -> float | None:
+        """Return the standard deviation (n - 1) of a column, None below two rows."""
+        values = [row[name] for row in self.rows]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+
+def cells(rows: Iterable[Row]) -> list[Cell]:
+    """Group rows by settings, ordered by dataset, model, depth, breadth, then as they came.
+
+    Args:
+        rows: of `read_rows`; of rows with one key the last counts.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in {row["key"]: row for row in rows}.values():
+        groups.setdefault(tuple(_frozen(row.get(name)) for name in SETTINGS), []).append(row)
+    found = [_cell(group) for group in groups.values()]
+    first = ("dataset", "options", "model", "depth")
+    return sorted(
+        found,
+        key=lambda cell: (
+            *(cell.settings[name] for name in first),
+            place(cell.settings["breadth"]),
+        ),
+    )
+
+
+def grouped(found: Iterable[Cell], free: Sequence[str]) -> list[list[Cell]]:
+    """Return the cells that agree in everything but the free settings, each group in order."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in found:
+        name = tuple(_frozen(v) for k, v in cell.settings.items() if k not in free)
+        groups.setdefault(name, []).append(cell)
+    return list(groups.values())
+
+
+def varying(found: Sequence[Cell]) -> list[str]:
+    """Return the settings in which the cells differ."""
+    return [name for name in SETTINGS if len({_frozen(c.settings[name]) for c in found}) > 1]
+
+
+def by_dataset(found: Iterable[Cell]) -> list[list[Cell]]:
+    """Return the cells of each dataset, options included: those that compete with one another."""
+    return grouped(found, [name for name in SETTINGS if name not in ("dataset", "options")])
+
+
+def fullest(found: Sequence[Cell]) -> list[Cell]:
+    """Return the cells with as many finished rows as any: means of fewer are not held to theirs."""
+    most = max((len(cell.rows) for cell in found), default=0)
+    return [cell for cell in found if most and len(cell.rows) == most]
+
+
+def best_of(found: Sequence[Cell]) -> Cell | None:
+    """Return the cell of the highest mean validation metric, of equal ones the first.
+
+    Args:
+        found: of one dataset; only those with the most finished rows are considered.
+    """
+    return max(fullest(found), key=lambda cell: cell.mean("val") or 0.0, default=None)
+
+
+def described(cell: Cell, names: Iterable[str]) -> str:
+    """Return the named settings of a cell in words: `breadth 2, depth 1`."""
+    shown = [f"{name} {cell.settings[name]}" for name in names]
+    return ", ".join(shown) or "the only setting"
+
+
+def percent(cell: Cell) -> float:
+    """Return the mean test metric in per cent."""
+    return 100 * (cell.mean("test") or 0.0)
+
+
+def title(cell: Cell) -> str:
+    """Return the name of the metric as one writes it."""
+    return METRIC_TITLES.get(cell.metric, cell.metric)
+
+
+def _cell(group: list[Row]) -> Cell:
+    # Rows older than a setting have no column for it.
+    settings = {name: group[0].get(name) for name in SETTINGS}
+    finished = tuple(row for row in group if row["status"] == "ok")
+    reasons = tuple(row["reason"] for row in group if row["status"] == "failed")
+    cut = sum(row["status"] == "cut" for row in group)
+    return Cell(settings, group[0]["metric"], finished, reasons, cut)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
