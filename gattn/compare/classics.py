@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gattn
 from gattn import scores
-from gattn.compare.diffusing import SparseLinear
+from gattn.compare.diffusing import Entries, Product, SparseLinear, entries_at
 from gattn.nn import DiffusionAttention, RoundGate
 from gattn.normalizers import Normalizer
 
@@ -49,6 +50,7 @@ _STACK: Mapping[str, Any] = {
     "dropout": 0.5,
     "norm": "layer",
     "residual": True,
+    "pre_linear": False,
     "epochs": 1000,
     "lr": 0.001,
     "weight_decay": 5e-5,
@@ -196,7 +198,11 @@ class Decoupled(nn.Module):
 
 
 class _ByDegree(nn.Module):
-    """A linear layer, and rounds along weights that nobody learns."""
+    """A linear layer, and rounds along weights that nobody learns: one sparse matrix, many times.
+
+    It is `gattn.diffuse` along `gattn.degree_weights`, whose call for every round takes longer than
+    the few numbers of a class do.
+    """
 
     def __init__(
         self,
@@ -211,15 +217,28 @@ class _ByDegree(nn.Module):
         super().__init__()
         self.lin = nn.Linear(in_channels, out_channels)
         self.gate = RoundGate(1, out_channels) if readout == "gate" else None
-        self.settings = {"rounds": rounds, "restart": restart, "every": readout == "gate"}
-        self.dropout = dropout
+        self.rounds, self.restart, self.dropout = rounds, restart, dropout
+        self.kept: tuple[gattn.Neighborhood, Entries] | None = None
 
     def forward(self, x: Tensor, neighborhood: gattn.Neighborhood) -> Tensor:
-        value = self.lin(x)[:, None]
-        weights = gattn.degree_weights(neighborhood)[:, None]
-        dropout = self.dropout if self.training else 0.0
-        found = gattn.diffuse(weights, value, neighborhood, dropout=dropout, **self.settings)
-        return (found if self.gate is None else self.gate(found))[:, 0]
+        entries = self._entries(neighborhood)
+        start = state = self.lin(x)
+        states = [state]
+        for _ in range(self.rounds):
+            values = F.dropout(entries.values, self.dropout, self.training)
+            state = torch.lerp(Product.apply(values, state, entries), start, self.restart)
+            states.append(state)
+        return state if self.gate is None else self.gate(torch.stack(states)[:, :, None])[:, 0]
+
+    def _entries(self, neighborhood: gattn.Neighborhood) -> Entries:
+        if self.kept is None or self.kept[0] is not neighborhood:
+            source, target = neighborhood.edge_index()
+            order = target.argsort(stable=True)
+            weights = gattn.degree_weights(neighborhood)[order]
+            size = neighborhood.num_targets, neighborhood.num_sources
+            found = entries_at(target[order], source[order], weights, size)
+            self.kept = neighborhood, found
+        return self.kept[1]
 
 
 class Stack(nn.Module):
@@ -239,6 +258,7 @@ class Stack(nn.Module):
         dropout: after every layer.
         norm: "layer", "batch" or "none", before the ReLU.
         residual: whether W is there.
+        pre_linear: let a linear layer of sparse features come first, with a dropout after it.
     """
 
     def __init__(
@@ -251,9 +271,12 @@ class Stack(nn.Module):
         dropout: float,
         norm: str,
         residual: bool,
+        pre_linear: bool = False,
     ) -> None:
         super().__init__()
-        widths = [in_channels] + [hidden_channels] * (num_layers - 1)
+        self.lin_in = SparseLinear(in_channels, hidden_channels, 0.0) if pre_linear else None
+        first = hidden_channels if pre_linear else in_channels
+        widths = [first] + [hidden_channels] * (num_layers - 1)
         self.layers = nn.ModuleList(layer(width, hidden_channels) for width in widths)
         self.residuals = nn.ModuleList(
             nn.Linear(width, hidden_channels) for width in (widths if residual else [])
@@ -265,6 +288,7 @@ class Stack(nn.Module):
     def forward(self, x: Tensor, neighborhood: Any, clusters: Any = None) -> Tensor:
         """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
         more = {} if clusters is None else {"clusters": clusters}
+        x = x if self.lin_in is None else self.dropout(self.lin_in(x))
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             found = layer(x, neighborhood, **more)
             found = found + self.residuals[number](x) if self.residuals else found

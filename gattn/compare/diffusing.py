@@ -42,10 +42,10 @@ class SparseLinear(nn.Module):
         """Return `[N, out_channels]` of features `x` `[N, in_channels]`, which get no gradient."""
         entries = _entries_of(x)
         values = F.dropout(entries.values, self.dropout, self.training)
-        return _Product.apply(values, self.weight[:, 0], entries)
+        return Product.apply(values, self.weight[:, 0], entries)
 
 
-class _Entries(NamedTuple):
+class Entries(NamedTuple):
     """The entries of a matrix that are not zero, by rows and by columns."""
 
     values: Tensor  # [E], row by row
@@ -56,9 +56,11 @@ class _Entries(NamedTuple):
     row: Tensor
 
     def matrix(self, values: Tensor) -> Tensor:
+        """The matrix with other values in these places."""
         return _csr(self.rowptr, self.column, values, len(self.colptr) - 1)
 
     def transpose(self, values: Tensor) -> Tensor:
+        """The transpose of that."""
         return _csr(self.colptr, self.row, values[self.by_column], len(self.rowptr) - 1)
 
 
@@ -67,11 +69,11 @@ def _csr(rowptr: Tensor, column: Tensor, values: Tensor, width: int) -> Tensor:
     return torch.sparse_csr_tensor(rowptr, column, values, size, check_invariants=False)
 
 
-class _Product(torch.autograd.Function):
-    """A sparse matrix times a weight. PyTorch's own sorts the entries again in every backward."""
+class Product(torch.autograd.Function):
+    """A sparse matrix times a dense one. PyTorch's own sorts the entries again in every backward."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, weight: Tensor, entries: _Entries) -> Tensor:
+    def forward(ctx: Any, values: Tensor, weight: Tensor, entries: Entries) -> Tensor:
         ctx.save_for_backward(values)
         ctx.entries = entries
         return entries.matrix(values.to(weight.dtype)) @ weight
@@ -83,18 +85,30 @@ class _Product(torch.autograd.Function):
         return None, ctx.entries.transpose(values.to(grad.dtype)) @ grad.contiguous(), None
 
 
-def _entries_of(x: Tensor) -> _Entries:
+def _entries_of(x: Tensor) -> Entries:
     kept = _entries.get(x)
     if kept is None or kept[0] != x._version:
         _entries[x] = kept = x._version, _found(x.detach())
     return kept[1]
 
 
-def _found(x: Tensor) -> _Entries:
+def _found(x: Tensor) -> Entries:
     row, column = x.nonzero().T.contiguous()
+    return entries_at(row, column, x[row, column], (x.shape[0], x.shape[1]))
+
+
+def entries_at(row: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]) -> Entries:
+    """Return the entries of a matrix.
+
+    Args:
+        row: `[E]`, in order.
+        column: `[E]`.
+        values: `[E]`.
+        size: rows and columns of the matrix.
+    """
     order = column.argsort(stable=True)
-    found = x[row, column], _pointers(row, len(x)), column
-    entries = _Entries(*found, order, _pointers(column, x.shape[1]), row[order])
+    found = values, _pointers(row, size[0]), column
+    entries = Entries(*found, order, _pointers(column, size[1]), row[order])
     with warnings.catch_warnings():  # the first matrix of a process says that these are young
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         entries.matrix(entries.values)

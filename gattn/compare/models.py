@@ -153,6 +153,7 @@ def _paper_gat(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
 
 def _decoupled(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
     assert trial.attention_dropout is not None and trial.readout is not None
+    assert trial.restart is not None  # checked by Trial
     parts = {} if trial.score is None else _parts(trial)
     return Decoupled(
         in_channels,
@@ -187,7 +188,8 @@ def _each(trial: Trial, layer: Callable[..., nn.Module], **options: Any) -> Call
 
 def _stacked(layer: Callable, trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
     sizes = (in_channels, trial.hidden, out_channels, trial.layers, trial.dropout)
-    return Stack(layer, *sizes, trial.norm, bool(trial.residual))
+    assert trial.norm is not None  # checked by Trial, as for the next two
+    return Stack(layer, *sizes, trial.norm, bool(trial.residual), bool(trial.pre_linear))
 
 
 _MOST_PAIRS = 30_000_000

@@ -28,6 +28,7 @@ from gattn.nn.diffusion import READOUTS
 from gattn.train import Epoch, Settings, fit, seed_everything
 
 _OF_MODEL = {"readout": READOUTS, "norm": NORMS, "residual": (False, True)}
+_OF_MODEL |= {"pre_linear": (False, True)}
 """Settings of some models only, with what they may be."""
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
 _OF_TRAINING = tuple(field.name for field in fields(Settings))[5:]
@@ -84,9 +85,10 @@ class Trial:
         warmup: epochs before the full learning rate.
         label_smoothing: in the loss.
         precision: of the computation.
-        readout: of rounds, "last" or "gate"; None for other models, as for the next two.
+        readout: of rounds, "last" or "gate"; None for other models, as for the next three.
         norm: after a layer: "layer", "batch" or "none".
         residual: whether a layer's input is added to its output.
+        pre_linear: whether a linear layer comes before the first of attention.
 
     Raises:
         TypeError: a number has the wrong type.
@@ -126,6 +128,7 @@ class Trial:
     readout: str | None = None
     norm: str | None = None
     residual: bool | None = None
+    pre_linear: bool | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:

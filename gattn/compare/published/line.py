@@ -147,7 +147,9 @@ class Study:
     Args:
         asks: the question.
         lines: of the table, in this order.
+        beside: further columns of rows that are shown, with their titles.
     """
 
     asks: str
     lines: tuple[Line, ...]
+    beside: Mapping[str, str] = field(default_factory=dict)
