@@ -1,7 +1,9 @@
 # Two targets do everything on a machine that has Python >= 3.11 and make:
 #   make demo    compare breadth x depth on a small graph, draw the table and the heat maps
 #   make test    lint, types, import directions, docs and the whole test suite
-# Both build their own environment in .venv first; nothing else is touched.
+# and a third does what needs a browser, which it installs:
+#   make test-browser
+# All build their own environment in .venv first; nothing else is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test setup lint types imports docs pytest format clean
+.PHONY: demo test test-browser setup lint types imports docs pytest format clean
 
 demo: .venv/run.stamp
 	$(BIN)/gattn compare --preset demo --out results/demo
@@ -22,6 +24,11 @@ test: .venv/dev.stamp
 	$(MAKE) --no-print-directory imports
 	$(MAKE) --no-print-directory docs
 	$(MAKE) --no-print-directory pytest
+
+# The report in Chromium, without a window. Whatever of it is missing is installed, or named.
+test-browser: .venv/dev.stamp
+	sh tests/browser/install.sh
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/browser
 
 setup: .venv/dev.stamp
 

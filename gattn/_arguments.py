@@ -70,9 +70,9 @@ def number(kind: type[int] | type[float], expected: str) -> dict[str, Any]:
     return {"parser": parse, "metavar": "INTEGER" if kind is int else "NUMBER"}
 
 
-def about(panel: str | None, text: str, **more: Any) -> Any:
-    """Return an option with its help text, in a panel of the help page."""
-    return typer.Option(help=text, rich_help_panel=panel, **more)
+def about(panel: str | None, text: str, decls: Sequence[str] = (), **more: Any) -> Any:
+    """Return an option with its help text, in a panel of the help page, and a name of its own."""
+    return typer.Option(*decls, help=text, rich_help_panel=panel, **more)
 
 
 WHOLE = number(int, "a whole number")

@@ -1,4 +1,7 @@
-"""Metrics of node classification, from logits and labels to one number between 0 and 1.
+"""Metrics of node classification, from logits and labels to one number.
+
+It is between 0 and 1 and better the larger it is, but for `log_loss` (from 0 on) and
+`calibration_error`, which are better the smaller they are: a task is not judged by those.
 
 A metric is called as `metric(logits, y)`: `logits` is `[n, K]` with one column per class (or one
 column, the logit of class 1 against class 0), `y` is `[n]`. `METRICS` names them for tasks and the
@@ -75,9 +78,7 @@ def roc_auc(logits: Tensor, y: Tensor) -> float:
     Raises:
         ValueError: more than two classes, or a class without nodes, or what every metric refuses.
     """
-    _check(logits, y)
-    if logits.size(1) > 2:
-        raise ValueError(f"logits: found {logits.size(1)} classes, expected 2 for roc_auc")
+    scores = _scores(logits, y, "roc_auc")
     positives = int(y.sum())
     negatives = y.numel() - positives
     if positives == 0 or negatives == 0:
@@ -85,10 +86,74 @@ def roc_auc(logits: Tensor, y: Tensor) -> float:
             f"y: found {negatives} nodes of class 0 and {positives} of class 1, "
             "expected both for roc_auc"
         )
-    scores = logits.double()
-    ranks = _mean_ranks(scores[:, 1] - scores[:, 0] if logits.size(1) == 2 else scores[:, 0])
+    ranks = _mean_ranks(scores)
     rank_sum = ranks[y == 1].sum().item()
     return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def average_precision(logits: Tensor, y: Tensor) -> float:
+    r"""Return the area under the steps of precision over recall, by falling score.
+
+    $$ \sum_t (R_t - R_{t-1}) P_t $$
+
+    over the different scores t, of which nodes at or above t count as class 1.
+
+    Args:
+        logits: `[n, 2]` (scored by the difference of the two) or `[n, 1]`.
+        y: classes 0 and 1, `[n]`; class 1 must occur.
+
+    Raises:
+        ValueError: more than two classes, no node of class 1, or what every metric refuses.
+    """
+    scores = _scores(logits, y, "average_precision")
+    positives = int(y.sum())
+    if positives == 0:
+        raise ValueError("y: found 0 nodes of class 1, expected at least one for average_precision")
+    order = scores.argsort(descending=True)
+    hits = y[order].double().cumsum(0)
+    _, count = (-scores).unique(sorted=True, return_counts=True)
+    last = count.cumsum(0) - 1
+    precision, recall = hits[last] / (last + 1).double(), hits[last] / positives
+    steps = torch.cat([recall[:1], recall.diff()])
+    return (precision * steps).sum().item()
+
+
+def log_loss(logits: Tensor, y: Tensor) -> float:
+    """Return the mean of -log p of the true class, in nats.
+
+    Args:
+        logits: scores of the classes, `[n, K]`, or `[n, 1]` for two classes.
+        y: classes, `[n]`.
+
+    Raises:
+        ValueError: no nodes, a shape that does not fit, a NaN logit, a label out of range.
+    """
+    _check(logits, y)
+    return -_wide(logits).log_softmax(1).gather(1, y[:, None]).mean().item()
+
+
+def calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> float:
+    r"""Return the expected calibration error: how far confidence and accuracy are apart.
+
+    $$ \sum_b \frac{n_b}{n} |\mathrm{accuracy}_b - \mathrm{confidence}_b| $$
+
+    over bins of equal width of the confidence, the largest probability of a node.
+
+    Args:
+        logits: scores of the classes, `[n, K]`, or `[n, 1]` for two classes.
+        y: classes, `[n]`.
+        bins: how many; bin b of B holds confidences in (b / B, (b + 1) / B].
+
+    Raises:
+        ValueError: no nodes, a shape that does not fit, a NaN logit, a label out of range.
+
+    Guo et al., "On calibration of modern neural networks", 2017.
+    """
+    _check(logits, y)
+    confidence, predicted = _wide(logits).softmax(1).max(1)
+    place = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
+    gap = (predicted == y).double() - confidence
+    return gap.new_zeros(bins).index_add(0, place, gap).abs().sum().item() / y.numel()
 
 
 METRICS: dict[str, Metric] = {
@@ -96,21 +161,28 @@ METRICS: dict[str, Metric] = {
     "macro_f1": macro_f1,
     "macro_recall": macro_recall,
     "roc_auc": roc_auc,
+    "average_precision": average_precision,
+    "log_loss": log_loss,
+    "calibration_error": calibration_error,
 }
+
+BETTER_MORE = tuple(name for name in METRICS if name not in ("log_loss", "calibration_error"))
+"""Metrics by which a task can be judged."""
+
+_OF_TWO = ("roc_auc", "average_precision")
 
 
 def evaluate(logits: Tensor, y: Tensor) -> dict[str, float]:
     """Return every metric that is defined for these nodes, by name.
 
-    ROC AUC is left out unless there are two classes and both occur.
+    ROC AUC and average precision are left out unless there are two classes and both occur.
 
     Args:
         logits: scores of the classes, `[n, K]`, or `[n, 1]` for two classes.
         y: classes, `[n]`.
     """
-    names = [name for name in METRICS if name != "roc_auc"]
-    if logits.size(1) <= 2 and bool((y == 0).any()) and bool((y == 1).any()):
-        names.append("roc_auc")
+    both = logits.size(1) <= 2 and bool((y == 0).any()) and bool((y == 1).any())
+    names = [name for name in METRICS if both or name not in _OF_TWO]
     return {name: METRICS[name](logits, y) for name in names}
 
 
@@ -128,6 +200,21 @@ def _check(logits: Tensor, y: Tensor) -> None:
     if int(y.min()) < 0 or int(y.max()) >= classes:
         found = f"labels from {int(y.min())} to {int(y.max())}"
         raise ValueError(f"y: found {found}, expected 0 <= label < {classes} = number of classes")
+
+
+def _scores(logits: Tensor, y: Tensor, name: str) -> Tensor:
+    """How much each node looks like class 1 of two, `[n]` float64."""
+    _check(logits, y)
+    if logits.size(1) > 2:
+        raise ValueError(f"logits: found {logits.size(1)} classes, expected 2 for {name}")
+    scores = logits.double()
+    return scores[:, 1] - scores[:, 0] if logits.size(1) == 2 else scores[:, 0]
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """One column for each class, `[n, K]` float64."""
+    wide = logits.double()
+    return torch.cat([torch.zeros_like(wide), wide], dim=1) if wide.size(1) == 1 else wide
 
 
 def _num_classes(logits: Tensor) -> int:

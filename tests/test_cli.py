@@ -98,8 +98,9 @@ def test_compare_writes_rows_table_and_figures_and_goes_on(tmp_path, capsys):
     assert second.startswith(first)
     assert len(read_rows(tmp_path / "out" / "trials.jsonl")) == 4
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "heatmap.png",
-        "reach.png",
+        *("curves.png", "curves.svg", "heatmap.png", "heatmap.svg"),
+        *("pareto.png", "pareto.svg", "reach.png", "reach.svg", "report.html"),
+        "study.json",
         "table.md",
         "trials.jsonl",
     ]
@@ -204,7 +205,9 @@ def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     assert prepared == [("cpu", 2)]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["data"], ["data", "show"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["compare"], ["inspect"], ["data"], ["data", "show"]]
+)
 def test_help(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.run([*command, "--help"]) == 0
@@ -401,3 +404,30 @@ def test_a_killed_study_goes_on(tmp_path):
     again = read_rows(rows)
     assert again[: len(finished)] == finished
     assert len(again) == len(finished) + 1
+
+
+def test_report_writes_one_file_and_says_where(tmp_path, capsys):
+    rows = Path(__file__).parents[1] / "docs" / "results" / "demo" / "trials.jsonl"
+    (tmp_path / "trials.jsonl").write_bytes(rows.read_bytes())
+    assert cli.run(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
+    other = tmp_path / "other.html"
+    assert cli.run(["report", str(rows), "--out", str(other), "--title", "A < B"]) == 0
+    assert "<h1>A &lt; B</h1>" in other.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("rows", "out", "message"),
+    [
+        (None, None, "error: FOLDER: found no "),
+        ("", None, "error: FOLDER: found no row in "),
+        ('{"key": 1, "status": "ok"}', "no/where.html", "error: --out: found "),
+    ],
+)
+def test_report_refuses_in_one_line(rows, out, message, tmp_path, capsys):
+    if rows is not None:
+        (tmp_path / "trials.jsonl").write_text(rows)
+    more = [] if out is None else ["--out", str(tmp_path / out)]
+    assert cli.run(["report", str(tmp_path), *more]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(message) and said.count("\n") == 1

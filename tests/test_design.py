@@ -86,7 +86,7 @@ def test_configured_paths_exist() -> None:
 def test_continuous_integration_does_what_the_readme_tells() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     commands = [line for line in script.splitlines() if line.startswith("make")]
-    assert commands == ["make test"]
+    assert commands == ["make test", "make test-browser"]
     assert "GATTN_DATA" in (ROOT / "README.md").read_text()
 
 

@@ -6,8 +6,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import metrics as sklearn
 
-from gattn.metrics import METRICS, accuracy, evaluate, macro_f1, macro_recall, roc_auc
+from gattn.metrics import (
+    BETTER_MORE,
+    METRICS,
+    accuracy,
+    average_precision,
+    calibration_error,
+    evaluate,
+    log_loss,
+    macro_f1,
+    macro_recall,
+    roc_auc,
+)
 
 # Six nodes, three classes; predicted 0 0 1 2 2 0 against 0 1 1 2 0 0.
 LOGITS = torch.tensor(
@@ -81,7 +93,8 @@ def test_one_column_is_the_logit_of_class_one():
 
 
 def test_evaluate_leaves_out_what_is_not_defined():
-    assert set(evaluate(LOGITS, Y)) == {"accuracy", "macro_f1", "macro_recall"}
+    of_any = {"accuracy", "macro_f1", "macro_recall", "log_loss", "calibration_error"}
+    assert set(evaluate(LOGITS, Y)) == of_any
     two = torch.eye(2)
     assert set(evaluate(two, torch.tensor([0, 1]))) == set(METRICS)
     assert "roc_auc" not in evaluate(two, torch.tensor([1, 1]))
@@ -111,3 +124,55 @@ def test_auc_needs_both_classes(label):
 def test_auc_needs_two_classes():
     with pytest.raises(ValueError, match="found 3 classes"):
         roc_auc(LOGITS, Y)
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=60))
+def test_average_precision_is_that_of_sklearn(nodes):
+    scores, y = [float(s) for s, _ in nodes], [int(label) for _, label in nodes]
+    y[0] = 1
+    logits, labels = torch.tensor(scores).unsqueeze(1), torch.tensor(y)
+    expected = sklearn.average_precision_score(y, scores)
+    assert average_precision(logits, labels) == pytest.approx(expected, abs=1e-12)
+    wide = torch.cat([torch.ones_like(logits), logits + 1], dim=1)
+    assert average_precision(wide, labels) == pytest.approx(expected, abs=1e-12)
+
+
+def test_average_precision_needs_class_one_of_two():
+    with pytest.raises(ValueError, match="found 0 nodes of class 1"):
+        average_precision(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
+    with pytest.raises(ValueError, match="found 3 classes, expected 2 for average_precision"):
+        average_precision(LOGITS, Y)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_log_loss_is_that_of_sklearn(classes):
+    torch.manual_seed(classes)
+    logits, y = torch.randn(40, classes) * 3, torch.arange(40) % max(classes, 2)
+    wide = torch.cat([torch.zeros(40, 1), logits], dim=1) if classes == 1 else logits
+    probability = wide.double().softmax(1)
+    expected = sklearn.log_loss(y.numpy(), probability.numpy())
+    assert log_loss(logits, y) == pytest.approx(expected, rel=1e-9)
+    assert log_loss(logits * 1e4, y) >= 0  # no probability of zero makes it infinite
+
+
+def test_calibration_error_in_a_loop_over_bins():
+    torch.manual_seed(0)
+    logits, y = torch.randn(200, 3) * 2, torch.randint(3, (200,))
+    confidence, predicted = logits.double().softmax(1).max(1)
+    total = 0.0
+    for low in range(15):
+        inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
+        if inside.any():
+            hits = (predicted[inside] == y[inside]).double().mean()
+            total += inside.double().mean() * (hits - confidence[inside].mean()).abs()
+    assert calibration_error(logits, y) == pytest.approx(float(total), abs=1e-12)
+    certain = torch.tensor([[50.0], [-50.0]])
+    assert calibration_error(certain, torch.tensor([1, 0])) == pytest.approx(0.0, abs=1e-12)
+    assert calibration_error(certain, torch.tensor([0, 0])) == pytest.approx(0.5)
+
+
+def test_tasks_are_judged_by_what_is_better_the_more():
+    good, bad = torch.tensor([[-9.0], [9.0]]), torch.tensor([[9.0], [-9.0]])
+    y = torch.tensor([0, 1])
+    for name, metric in METRICS.items():
+        assert (metric(good, y) > metric(bad, y)) == (name in BETTER_MORE)

@@ -1,4 +1,4 @@
-"""The command line: `gattn train`, `gattn compare`, `gattn data`, `gattn bench`, `gattn cost`.
+"""The command line: `gattn train`, `compare`, `report`, `inspect`, `data`, `bench`, `cost`.
 
 Several values come in any form: `--breadth 1 2 3`, `--breadth 1,2,3`, `--breadth 1 --breadth 2`.
 Our own errors are one line on stderr, with exit code 2 for arguments that cannot be meant and 1 for
@@ -16,7 +16,9 @@ import typer
 from gattn._arguments import Spaced, UsageError, options_of, refusals_of_use
 from gattn._arguments import spread as spread
 from gattn.benchmark.command import bench
+from gattn.cli.inspecting import inspect
 from gattn.cli.options import USUAL, Option, Root
+from gattn.cli.reports import report
 from gattn.cli.studies import compare, train
 from gattn.cost.command import cost
 
@@ -34,6 +36,8 @@ app.add_typer(data_app, name="data")
 
 app.command(cls=Spaced, epilog=USUAL)(train)
 app.command(cls=Spaced, epilog=USUAL)(compare)
+app.command()(report)
+app.command()(inspect)
 app.command(cls=Spaced)(bench)
 app.command(cls=Spaced)(cost)
 
@@ -48,7 +52,9 @@ def list_datasets() -> None:
 
 @data_app.command("show", cls=Spaced)
 def show_dataset(
-    name: Annotated[str, typer.Argument(help="A name of `gattn data list`.")],
+    name: Annotated[
+        str, typer.Argument(help="A name of `gattn data list`, or the path of your own.")
+    ],
     root: Root = None,
     option: Option = None,
 ) -> None:
@@ -79,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse(error.format_message(), error.exit_code)
     except UsageError as error:
         return _refuse(str(error), 2)
-    except (ValueError, TypeError, IndexError, OSError) as error:
+    except (ValueError, TypeError, IndexError, OSError, ImportError) as error:
         return _refuse(str(error), 1)
 
 

@@ -10,6 +10,7 @@ from gattn._arguments import WHOLE, about, number
 
 MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
 MODELS += ", diffusion, layer, layer-blind"
+MODELS += ", paper-gat, decoupled, decoupled-degree, stack-gat, stack"
 SCORES = (
     "dot, scaled_dot, general, cosine, additive, gat, gatv2, distance, supergat_mx, supergat_sd, "
     "mlp, tempered"
@@ -23,8 +24,9 @@ USUAL = (
     "Defaults of the model attention: score scaled_dot, normalizer softmax, layers 2, hidden 32, "
     "heads 8, dropout 0.2, epochs 200, lr 0.01, weight_decay 0.0, optimizer adamw. "
     "Of layer and layer-blind: score scaled_dot, normalizer softmax, layers 1, hidden 64, heads 1, "
-    "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Of all others, the GAT "
-    "paper's: layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
+    "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Those of decoupled "
+    "and stack are in gattn.compare.classics. Of all others, the GAT paper's: "
+    "layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
     "weight_decay 0.0005, optimizer adam, and of diffusion score gat, normalizer softmax, "
     "restart 0.1, attention_dropout 0.2, feature_dropout 0.0; its breadth is the number of rounds."
 )
@@ -32,7 +34,7 @@ USUAL = (
 SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_decay")
 SETTINGS += ("optimizer", "patience", "restart", "attention_dropout", "feature_dropout")
 SETTINGS += ("monitor", "clip", "scheduler", "lr_factor", "lr_every", "warmup", "label_smoothing")
-SETTINGS += ("precision",)
+SETTINGS += ("precision", "batch_size", "judged_by")
 """Options that are a trial's settings of the same name."""
 
 of_model = partial(about, "Model")
@@ -115,6 +117,37 @@ Smoothing = Annotated[
 Precision = Annotated[
     str | None,
     of_training("float32, bfloat16 or float16.", metavar="NAME", show_default="float32"),
+]
+BatchSize = Annotated[
+    int | None,
+    of_training("Training nodes of a step.", show_default="all, in the whole graph", **WHOLE),
+]
+Neighbors = Annotated[
+    list[str] | None,
+    of_training(
+        "Neighbours that a node of a batch picks, for each hop that the model looks: 15 10.",
+        metavar="INTEGER...",
+        show_default="all",
+    ),
+]
+JudgedBy = Annotated[
+    str | None,
+    about(
+        "Training",
+        "Metric to select and report by: accuracy, macro_f1, macro_recall, roc_auc or "
+        "average_precision.",
+        decls=("--metric",),
+        metavar="NAME",
+        show_default="the dataset's",
+    ),
+]
+Curves = Annotated[
+    Path | None,
+    of_study(
+        "Folder of curves for TensorBoard, one folder per trial.",
+        metavar="FOLDER",
+        show_default="none are written",
+    ),
 ]
 FirstSeed = Annotated[int, of_study("The first seed; the others follow.", **WHOLE)]
 Checkpoints = Annotated[

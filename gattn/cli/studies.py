@@ -28,8 +28,10 @@ from gattn.cli.options import (
     SCORES,
     SETTINGS,
     TUNED,
+    BatchSize,
     Checkpoints,
     Clip,
+    Curves,
     Decay,
     Device,
     Dropout,
@@ -37,11 +39,13 @@ from gattn.cli.options import (
     FirstSeed,
     Heads,
     Hidden,
+    JudgedBy,
     Layers,
     Lr,
     LrEvery,
     LrFactor,
     Monitor,
+    Neighbors,
     Optimizer,
     Option,
     Patience,
@@ -67,7 +71,9 @@ if TYPE_CHECKING:
 
 def train(
     ctx: typer.Context,
-    dataset: Annotated[str, about(None, "A name of `gattn data list`.", metavar="NAME")],
+    dataset: Annotated[
+        str, about(None, "A name of `gattn data list`, or the path of your own.", metavar="NAME")
+    ],
     root: Root = None,
     option: Option = None,
     model: Annotated[str, of_model(f"{MODELS}.", metavar="NAME")] = "attention",
@@ -99,6 +105,9 @@ def train(
     warmup: Warmup = None,
     label_smoothing: Smoothing = None,
     precision: Precision = None,
+    batch_size: BatchSize = None,
+    num_neighbors: Neighbors = None,
+    judged_by: JudgedBy = None,
     seeds: Annotated[int, of_study("How many seeds.", **WHOLE)] = 1,
     first_seed: FirstSeed = 0,
     out: Annotated[
@@ -111,6 +120,7 @@ def train(
         ),
     ] = None,
     checkpoints: Checkpoints = None,
+    tensorboard: Curves = None,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -135,7 +145,7 @@ def train(
             **_settings(ctx, {}),
         )
         prepare(device, threads)
-    rows = _run(trials, out, root, device, checkpoints)
+    rows = _run(trials, out, root, device, checkpoints, tensorboard)
     print_table(rows)
     _fail_if_failed(rows)
 
@@ -149,8 +159,17 @@ def compare(
         str | None,
         about(None, "A ready-made study: demo. What is given besides changes it.", metavar="NAME"),
     ] = None,
+    study: Annotated[
+        Path | None,
+        about(
+            None,
+            "A study as a file: TOML, YAML or JSON. What is given besides changes it.",
+            metavar="FILE",
+        ),
+    ] = None,
     dataset: Annotated[
-        list[str] | None, about(None, "Names of `gattn data list`.", metavar="NAME...")
+        list[str] | None,
+        about(None, "Names of `gattn data list`, or paths of your own.", metavar="NAME..."),
     ] = None,
     root: Root = None,
     option: Option = None,
@@ -197,9 +216,13 @@ def compare(
     warmup: Warmup = None,
     label_smoothing: Smoothing = None,
     precision: Precision = None,
+    batch_size: BatchSize = None,
+    num_neighbors: Neighbors = None,
+    judged_by: JudgedBy = None,
     seeds: Annotated[int | None, of_study("How many seeds.", show_default="1", **WHOLE)] = None,
     first_seed: FirstSeed = 0,
     checkpoints: Checkpoints = None,
+    tensorboard: Curves = None,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
@@ -210,23 +233,31 @@ def compare(
     figures show all rows of the file.
     """
     from gattn.compare import attainable_rows, grid, print_table, read_rows, write_report
+    from gattn.compare.study_file import write_study
 
     with refusals_of_use():
-        study = _preset(preset)
-        study |= given(ctx, ("dataset", "model", "score", "normalizer", "encoding"))
-        study |= {"encoding": _encodings(study["encoding"])} if encoding else {}
-        study |= given(ctx, ("breadth",))
-        study |= {k: _whole(k, v) for k, v in given(ctx, ("depth",)).items()}
-        study |= {"options": options_of(option)} if option else {}
-        study |= {"seeds": seeds} if seeds is not None else {}
-        if "dataset" not in study:
-            raise UsageError("--dataset: found none, expected a name of `gattn data list`")
+        chosen = _preset(preset) | _study_of(study)
+        chosen |= given(ctx, ("dataset", "model", "score", "normalizer", "encoding"))
+        chosen |= {"encoding": _encodings(chosen["encoding"])} if encoding else {}
+        chosen |= given(ctx, ("breadth",))
+        chosen |= {k: _whole(k, v) for k, v in given(ctx, ("depth",)).items()}
+        chosen |= {"options": options_of(option)} if option else {}
+        chosen |= {"seeds": seeds} if seeds is not None else {}
+        if "dataset" not in chosen:
+            expected = "a name of `gattn data list`, or the path of your own"
+            raise UsageError(f"--dataset: found none, expected {expected}")
         if out.suffix == ".jsonl":
             raise UsageError(f"--out: found the file {out}, expected a folder")
-        usual = study.pop("threads", None)
-        prepare(device, usual if threads is None else threads)
-        trials = grid(**_settings(ctx, study), first_seed=first_seed)
-    _run(trials, out, root, device, checkpoints)
+        chosen = _settings(ctx, chosen)
+        told = ctx.get_parameter_source("first_seed")
+        if "first_seed" not in chosen or (told is not None and told.name == "COMMANDLINE"):
+            chosen["first_seed"] = first_seed
+        usual = chosen.pop("threads", None)
+        number = usual if threads is None else threads
+        prepare(device, number)
+        trials = grid(**chosen)
+    write_study({**chosen, "threads": number}, out)
+    _run(trials, out, root, device, checkpoints, tensorboard)
     rows = read_rows(out / "trials.jsonl")
     print_table(rows)
     said, written = write_report(rows, out, attainable_rows(rows, trials[0], root))
@@ -236,6 +267,8 @@ def compare(
 
 def _settings(ctx: typer.Context, study: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: ctx.params[name] for name in SETTINGS if ctx.params[name] is not None}
+    picked = given(ctx, ("num_neighbors",))
+    chosen |= {name: tuple(_whole("num-neighbors", texts)) for name, texts in picked.items()}
     return {**study, **chosen}
 
 
@@ -259,20 +292,45 @@ def _preset(name: str | None) -> dict[str, Any]:
     return {} if name is None else dict(PRESETS[name])
 
 
+def _study_of(path: Path | None) -> dict[str, Any]:
+    from gattn.compare.study_file import read_study
+
+    return {} if path is None else read_study(path)
+
+
+def _say_notes(trials: Sequence[Trial]) -> None:
+    """Say on stderr what was decided where files of a user's own were read."""
+    from gattn.data import load
+
+    own = {(t.dataset, t.options) for t in trials if t.dataset_sha256 is not None}
+    for dataset, options in sorted(own):
+        named: dict[str, Any] = dict(options)
+        for note in load(dataset, **named).notes:
+            print(f"{dataset}: {note}", file=sys.stderr)
+
+
 def _run(
     trials: Sequence[Trial],
     out: Path | None,
     root: Path | None,
     device: str,
     checkpoints: Path | None,
+    tensorboard: Path | None,
 ) -> list[Row]:
     """Run the trials under a progress bar; Ctrl-C says what is kept and exits with 130."""
     from gattn.compare import progress_bar, run_study
 
+    _say_notes(trials)
     try:
         with progress_bar() as watcher:
             return run_study(
-                trials, out, root=root, device=device, checkpoints=checkpoints, watcher=watcher
+                trials,
+                out,
+                root=root,
+                device=device,
+                checkpoints=checkpoints,
+                tensorboard=tensorboard,
+                watcher=watcher,
             )
     except KeyboardInterrupt:
         kept = "nothing was kept (no --out)" if out is None else f"finished trials are in {out}"

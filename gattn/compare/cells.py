@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import Any
 
 from gattn.compare.breadth import place
 from gattn.compare.trial import Row, Trial
 
-SETTINGS = tuple(field.name for field in fields(Trial) if field.name not in ("seed", "split"))
-"""The fields of a trial that make a cell."""
+_NOT_SHOWN = ("seed", "split", "dataset_sha256")
+SETTINGS = tuple(field.name for field in fields(Trial) if field.name not in _NOT_SHOWN)
+"""The fields of a trial that make a cell; a file of one's own is what its content is."""
 
 METRIC_TITLES = {
     "accuracy": "accuracy",
@@ -53,7 +55,10 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in {row["key"]: row for row in rows}.values():
-        groups.setdefault(tuple(_frozen(row.get(name)) for name in SETTINGS), []).append(row)
+        settings = {name: row.get(name) for name in SETTINGS}
+        # Wherever a file was when it was trained on: rows of one content belong together.
+        settings["dataset"] = row.get("dataset_sha256") or row["dataset"]
+        groups.setdefault(tuple(map(_frozen, settings.values())), []).append(row)
     found = [_cell(group) for group in groups.values()]
     first = ("dataset", "options", "model", "depth")
     return sorted(
@@ -105,6 +110,14 @@ def described(cell: Cell, names: Iterable[str]) -> str:
     return ", ".join(shown) or "the only setting"
 
 
+def dataset_title(row: Row) -> str:
+    """Return what a dataset is called: a file by its name and the first digits of its sha256."""
+    content = row.get("dataset_sha256")
+    if content is None:
+        return row["dataset"]
+    return f"{PurePath(row['dataset']).name or row['dataset']} ({content[:8]})"
+
+
 def percent(cell: Cell) -> float:
     """Return the mean test metric in per cent."""
     return 100 * (cell.mean("test") or 0.0)
@@ -118,6 +131,7 @@ def title(cell: Cell) -> str:
 def _cell(group: list[Row]) -> Cell:
     # Rows older than a setting have no column for it.
     settings = {name: group[0].get(name) for name in SETTINGS}
+    settings["dataset"] = dataset_title(group[-1])
     finished = tuple(row for row in group if row["status"] == "ok")
     reasons = tuple(row["reason"] for row in group if row["status"] == "failed")
     cut = sum(row["status"] == "cut" for row in group)

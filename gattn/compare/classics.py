@@ -192,7 +192,7 @@ class Decoupled(nn.Module):
             options = {"score": score, "normalizer": normalizer, "share_key_value": True}
             self.rounds = DiffusionAttention(*sizes, **options, **shared)
 
-    def forward(self, x: Tensor, neighborhood: gattn.Neighborhood) -> Tensor:
+    def forward(self, x: Tensor, neighborhood: gattn.Sparse) -> Tensor:
         """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
         return self.rounds(self.dropout((self.lin_in(x) + self.bias).relu()), neighborhood)
 
@@ -218,9 +218,9 @@ class _ByDegree(nn.Module):
         self.lin = nn.Linear(in_channels, out_channels)
         self.gate = RoundGate(1, out_channels) if readout == "gate" else None
         self.rounds, self.restart, self.dropout = rounds, restart, dropout
-        self.kept: tuple[gattn.Neighborhood, Entries] | None = None
+        self.kept: tuple[gattn.Sparse, Entries] | None = None
 
-    def forward(self, x: Tensor, neighborhood: gattn.Neighborhood) -> Tensor:
+    def forward(self, x: Tensor, neighborhood: gattn.Sparse) -> Tensor:
         entries = self._entries(neighborhood)
         start = state = self.lin(x)
         states = [state]
@@ -230,7 +230,7 @@ class _ByDegree(nn.Module):
             states.append(state)
         return state if self.gate is None else self.gate(torch.stack(states)[:, :, None])[:, 0]
 
-    def _entries(self, neighborhood: gattn.Neighborhood) -> Entries:
+    def _entries(self, neighborhood: gattn.Sparse) -> Entries:
         if self.kept is None or self.kept[0] is not neighborhood:
             source, target = neighborhood.edge_index()
             order = target.argsort(stable=True)

@@ -70,10 +70,11 @@ def _csr(rowptr: Tensor, column: Tensor, values: Tensor, width: int) -> Tensor:
 
 
 class Product(torch.autograd.Function):
-    """A sparse matrix times a dense one. PyTorch's own sorts the entries again in every backward."""
+    """A sparse matrix times a dense one; PyTorch's own sorts the entries in every backward."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, entries: Entries) -> Tensor:
+        """Return `[N, D]` of values `[E]`, which get no gradient, and `[M, D]`."""
         ctx.save_for_backward(values)
         ctx.entries = entries
         return entries.matrix(values.to(weight.dtype)) @ weight
@@ -81,6 +82,7 @@ class Product(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:  # type: ignore[override]
+        """Return the gradient of the dense matrix."""
         (values,) = ctx.saved_tensors
         return None, ctx.entries.transpose(values.to(grad.dtype)) @ grad.contiguous(), None
 

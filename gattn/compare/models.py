@@ -58,6 +58,19 @@ Setting = int | float | str | None
 
 
 @dataclass(frozen=True)
+class Edges:
+    """A graph without anything else, such as that of a batch.
+
+    Args:
+        edge_index: `[2, E]`.
+        num_nodes: N.
+    """
+
+    edge_index: Tensor
+    num_nodes: int
+
+
+@dataclass(frozen=True)
 class Model:
     """One model of a study.
 
@@ -73,7 +86,7 @@ class Model:
     """
 
     build: Callable[..., nn.Module]
-    structure: Callable[[Task, Breadth], Tensor | gattn.Neighborhood]
+    structure: Callable[[Task | Edges, Breadth], Tensor | gattn.Neighborhood]
     depths: tuple[int, ...]
     recipe: Mapping[str, Setting]
     about: str
@@ -161,7 +174,7 @@ def _decoupled(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
         out_channels,
         trial.dropout,
         trial.attention_dropout,
-        rounds=hops_of(trial.breadth),
+        rounds=hops_of(trial.breadth) or 0,
         restart=trial.restart,
         readout=trial.readout,
         score=parts.get("score"),
@@ -196,12 +209,12 @@ _MOST_PAIRS = 30_000_000
 """Of all nodes with all: more are streamed."""
 
 
-def _nearest(task: Task, breadth: Breadth) -> gattn.Neighborhood:
+def _nearest(task: Task | Edges, breadth: Breadth) -> gattn.Neighborhood:
     """A node and its neighbours, whatever the breadth: rounds go farther."""
     return gattn.k_hop(task.edge_index, 1, task.num_nodes)
 
 
-def _ball(task: Task, breadth: Breadth) -> gattn.Neighborhood:
+def _ball(task: Task | Edges, breadth: Breadth) -> gattn.Neighborhood:
     kind, hops = kind_of(breadth), hops_of(breadth)
     if hops is None:
         return gattn.full(task.num_nodes)
@@ -211,7 +224,7 @@ def _ball(task: Task, breadth: Breadth) -> gattn.Neighborhood:
     return gattn.k_hop(task.edge_index, 1 if kind == "diffusion" else hops, task.num_nodes)
 
 
-def _edges(task: Task, breadth: Breadth) -> Tensor:
+def _edges(task: Task | Edges, breadth: Breadth) -> Tensor:
     """The edges as they are; for a breadth other than 1 the pairs up to that distance as edges."""
     assert isinstance(breadth, int)  # checked by Trial
     if breadth == 1:

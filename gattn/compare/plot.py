@@ -36,6 +36,8 @@ _STYLE: Any = {
     "axes.titleweight": "bold",
     "xtick.color": _INK,
     "ytick.color": _INK,
+    "svg.fonttype": "none",  # words stay words: they can be searched and edited
+    "svg.hashsalt": "gattn",
 }
 
 
@@ -54,15 +56,15 @@ def heat_map(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path:
 
     Args:
         rows: of `read_rows`; only finished ones appear.
-        path: the PNG to write.
+        path: what to write, `.png` or `.svg`.
 
     Raises:
-        ValueError: no row is finished.
+        ValueError: no row is finished, or the path ends in something else.
     """
-    found = _finished(rows)
+    found = finished(rows)
     groups = grouped(found, ("breadth", "depth"))
     height = (1.5 + 0.75 * len({cell.settings["depth"] for cell in found})) * len(groups)
-    with _page(found, height, Path(path)) as figure:
+    with page_of(found, height, Path(path)) as figure:
         panels = figure.subplots(len(groups), 2, squeeze=False)
         for line, group in zip(panels, groups, strict=True):
             _draw_heat(line[0], group, _metric_panel(group[0]), _label(group, found))
@@ -78,13 +80,13 @@ def reach(rows: Iterable[Row], reference: Sequence[Row], path: str | os.PathLike
     Args:
         rows: of `read_rows`, on one dataset; only finished ones appear.
         reference: of `attainable_rows`, at least one.
-        path: the PNG to write.
+        path: what to write, `.png` or `.svg`.
 
     Raises:
-        ValueError: no row is finished.
+        ValueError: no row is finished, or the path ends in something else.
     """
-    found = [c for c in _finished(rows) if reach_of(c.settings["breadth"]) is not None]
-    with _page(found, 4.6, Path(path)) as figure:
+    found = [c for c in finished(rows) if reach_of(c.settings["breadth"]) is not None]
+    with page_of(found, 4.6, Path(path)) as figure:
         axes = figure.subplots()
         _draw_reference(axes, reference)
         lines = grouped(found, ("breadth",))
@@ -107,7 +109,15 @@ def _reach(cell: Cell) -> int:
     return (reach_of(cell.settings["breadth"]) or 0) * cell.settings["layers"]
 
 
-def _finished(rows: Iterable[Row]) -> list[Cell]:
+def finished(rows: Iterable[Row]) -> list[Cell]:
+    """Return the cells that have a finished row.
+
+    Args:
+        rows: of `read_rows`.
+
+    Raises:
+        ValueError: there are none.
+    """
     found = [cell for cell in cells(rows) if cell.rows]
     if not found:
         raise ValueError("rows: found none that is finished, expected at least one to draw")
@@ -115,8 +125,14 @@ def _finished(rows: Iterable[Row]) -> list[Cell]:
 
 
 @contextmanager
-def _page(found: Sequence[Cell], height: float, path: Path) -> Iterator[Figure]:
-    """Yield an empty figure that says above what its cells share."""
+def page_of(found: Sequence[Cell], height: float, path: Path) -> Iterator[Figure]:
+    """Yield an empty figure that says above what its cells share.
+
+    Args:
+        found: the cells.
+        height: in inches, without that line.
+        path: see `drawn`.
+    """
     with drawn(height + 0.5, path) as figure:
         head = "\n".join(textwrap.wrap(common(found), 130))
         figure.suptitle(head, fontsize=9, color=GREY)
@@ -129,16 +145,23 @@ def drawn(height: float, path: Path) -> Iterator[Figure]:
 
     Args:
         height: in inches.
-        path: the PNG, written beside itself and then renamed.
+        path: a `.png` or `.svg`, written beside itself and then renamed. Equal figures are equal
+            bytes: no date is kept, and the identifiers in an SVG are not random.
+
+    Raises:
+        ValueError: the path ends in something else.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
+    if path.suffix not in (".png", ".svg"):
+        raise ValueError(f"path: found {path.name!r}, expected a name that ends in .png or .svg")
     temporary = path.with_name(path.name + ".tmp")
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(10.4, height), layout="constrained", dpi=150)
         yield figure
-        figure.savefig(temporary, format="png")
+        about = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(temporary, format=path.suffix[1:], metadata=about)
     temporary.replace(path)
 
 
@@ -155,7 +178,7 @@ def _cost_panel() -> _Panel:
     def text(cell: Cell) -> str:
         seconds, peak = cell.mean("seconds_per_epoch") or 0.0, cell.mean("peak_memory_bytes")
         memory = "" if peak is None else f"\n{peak / 2**20:,.0f} MiB"
-        return _seconds(seconds) + memory
+        return seconds_text(seconds) + memory
 
     return _Panel(
         "cost: time per epoch, peak memory",
@@ -165,7 +188,8 @@ def _cost_panel() -> _Panel:
     )
 
 
-def _seconds(value: float) -> str:
+def seconds_text(value: float) -> str:
+    """Return a time in s or ms."""
     return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
 
 

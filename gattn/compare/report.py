@@ -7,8 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gattn.compare.breadth import reach_of
 from gattn.compare.cells import Cell, by_dataset, cells, grouped, percent, title, varying
+from gattn.compare.figures import curves, pareto
+from gattn.compare.html import FILE as HTML
+from gattn.compare.html import write_html
 from gattn.compare.plot import heat_map, reach
 from gattn.compare.recommend import recommendations
 from gattn.compare.statistics import compare_to_best, verdicts
@@ -22,7 +27,10 @@ _FEW_SEEDS = 5
 def write_report(
     rows: Sequence[Row], out: Path, reference: Sequence[Row] = ()
 ) -> tuple[list[str], list[Path]]:
-    """Write `table.md`, `heatmap.png` and, with a reference, `reach.png`.
+    """Write the table, the figures, each as PNG and as SVG, and the report.
+
+    These are `table.md`, `heatmap`, `pareto`, `curves` where rows have them, `reach` with a
+    reference, and `report.html`.
 
     Args:
         rows: of `read_rows`.
@@ -35,12 +43,24 @@ def write_report(
     said = sentences(rows, reference)
     page = out / "table.md"
     page.write_text(markdown(rows) + "\n" + "".join(f"- {s}\n" for s in said), encoding="utf-8")
-    written = [page]
-    if any(row["status"] == "ok" for row in rows):
-        written.append(heat_map(rows, out / "heatmap.png"))
-    if reference:
-        written.append(reach(rows, reference, out / "reach.png"))
+    written = [page, *_figures(rows, out, reference)]
+    if rows:
+        written.append(write_html(rows, out / HTML))
     return said, written
+
+
+def _figures(rows: Sequence[Row], out: Path, reference: Sequence[Row]) -> list[Path]:
+    if not any(row["status"] == "ok" for row in rows):
+        return []
+    figures = {"heatmap": heat_map, "pareto": pareto, "curves": curves}
+    if reference:
+        figures["reach"] = lambda rows, path: reach(rows, reference, path)
+    made = [
+        draw(rows, out / f"{name}{suffix}")
+        for name, draw in figures.items()
+        for suffix in (".png", ".svg")
+    ]
+    return [path for path in made if path is not None]
 
 
 def describe(task: Task) -> dict[str, str]:
@@ -49,11 +69,13 @@ def describe(task: Task) -> dict[str, str]:
     Args:
         task: the dataset.
     """
-    classes = ", ".join(map(str, task.y.bincount(minlength=task.num_classes).tolist()))
+    known = torch.ones_like(task.y, dtype=torch.bool) if task.labelled is None else task.labelled
+    counts = task.y[known].bincount(minlength=task.num_classes)
+    classes = ", ".join(map(str, counts.tolist()))
     masks = {"train": task.train_mask, "val": task.val_mask, "test": task.test_mask}
     sizes = {part: mask.sum(dim=0) for part, mask in masks.items()}
     splits = ", ".join(f"{part} {_range(size)}" for part, size in sizes.items())
-    source, target = task.edge_index
+    source, target = task.edge_index[:, known[task.edge_index].all(dim=0)]
     same = (task.y[source] == task.y[target]).double().mean().item() if len(source) else 0.0
     return {
         "name": task.name,
@@ -64,6 +86,7 @@ def describe(task: Task) -> dict[str, str]:
         "classes": f"{task.num_classes} ({classes} nodes)",
         "splits": f"{task.num_splits} ({splits})",
         "metric": task.metric,
+        **({"notes": "; ".join(task.notes)} if task.notes else {}),
     }
 
 

@@ -122,6 +122,7 @@ def run_study(
     root: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     checkpoints: str | os.PathLike[str] | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
     watcher: Watcher | None = None,
 ) -> list[Row]:
     """Run the trials that have no finished row yet and return the last row of every trial.
@@ -133,6 +134,7 @@ def run_study(
         root: of the datasets, see `gattn.data.load`.
         device: where to train.
         checkpoints: a folder for one checkpoint per trial, named by its key; None writes none.
+        tensorboard: a folder for one folder of curves per trial, named by its key; None likewise.
         watcher: told about the progress.
 
     Raises:
@@ -155,7 +157,7 @@ def run_study(
         _attempt(replace(pending[0], epochs=1), bench, device, None, Watcher())
     for trial in pending:
         file = None if checkpoints is None else Path(checkpoints) / f"{trial.key()}.pt"
-        row = _attempt(trial, bench, device, file, watcher)
+        row = _attempt(trial, bench, device, file, watcher, tensorboard)
         if path is not None:
             append_row(path, row)
         rows[trial.key()] = row
@@ -281,7 +283,12 @@ class _Bench:
 
 
 def _attempt(
-    trial: Trial, bench: _Bench, device: str, checkpoint: Path | None, watcher: Watcher
+    trial: Trial,
+    bench: _Bench,
+    device: str,
+    checkpoint: Path | None,
+    watcher: Watcher,
+    tensorboard: str | os.PathLike[str] | None = None,
 ) -> Row:
     """Return the trial's row, a failed one if it raised what a large or wild trial raises."""
     try:
@@ -292,6 +299,7 @@ def _attempt(
             device=device,
             checkpoint=checkpoint,
             progress=lambda epoch: watcher.epoch(trial, epoch),
+            tensorboard=tensorboard,
         )
     except (ValueError, RuntimeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__

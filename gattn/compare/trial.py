@@ -6,9 +6,10 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,18 +18,25 @@ from torch import Tensor, nn
 
 import gattn
 from gattn import _check as check
-from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of
+from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of, reach_of
 from gattn.compare.classics import NORMS
+from gattn.compare.curve import curve
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
-from gattn.compare.surroundings import needs_clusters, num_pairs, surrounded
-from gattn.data import ENCODINGS, NAMES, Task, encoded, load
+from gattn.compare.surroundings import needs_clusters, num_pairs
+from gattn.compare.training import build_structure as build_structure
+from gattn.compare.training import trained
+from gattn.data import ENCODINGS, NAMES, DatasetError, Task, check_name, content_of, encoded, load
 from gattn.inspection import summary
+from gattn.metrics import BETTER_MORE
 from gattn.nn.diffusion import READOUTS
-from gattn.train import Epoch, Settings, fit, seed_everything
+from gattn.train import Epoch, Settings, TensorBoard
 
-_OF_MODEL = {"readout": READOUTS, "norm": NORMS, "residual": (False, True)}
-_OF_MODEL |= {"pre_linear": (False, True)}
+_OF_MODEL: dict[str, tuple[Any, ...]] = {
+    "readout": READOUTS,
+    "norm": NORMS,
+    **dict.fromkeys(("residual", "pre_linear"), (False, True)),
+}
 """Settings of some models only, with what they may be."""
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
 _OF_TRAINING = tuple(field.name for field in fields(Settings))[5:]
@@ -54,7 +62,7 @@ class Trial:
     """What is trained, and how; two equal trials have one `key`.
 
     Args:
-        dataset: a name of `gattn.data.NAMES`.
+        dataset: a name of `gattn.data.NAMES`, or the path of a graph of your own.
         model: a name of `gattn.compare.MODELS`.
         breadth: hops that a node looks, 0 for itself only; or `learned`, `diffusion`, `full`, as
             `gattn.compare.breadth` has them.
@@ -77,6 +85,8 @@ class Trial:
         attention_dropout: of its weights, where `dropout` is of the features before a layer only.
         feature_dropout: in its rounds.
         encoding: of positions, joined to the features: a name of `gattn.data.ENCODINGS`, or None.
+        dataset_sha256: of the content of a path, which stands for the path in the key: a changed
+            file is another dataset, a moved one is the same. None reads it from the file.
         monitor: see `gattn.train.Settings`, as for the rest; None stands for its usual value.
         clip: the largest norm of the gradient.
         scheduler: of the learning rate.
@@ -89,6 +99,10 @@ class Trial:
         norm: after a layer: "layer", "batch" or "none".
         residual: whether a layer's input is added to its output.
         pre_linear: whether a linear layer comes before the first of attention.
+        batch_size: training nodes of a step.
+        num_neighbors: of a node in each hop of a batch.
+        judged_by: a metric that is better where it is more, a name of `gattn.metrics.METRICS`,
+            instead of the dataset's; None for that.
 
     Raises:
         TypeError: a number has the wrong type.
@@ -117,6 +131,7 @@ class Trial:
     restart: float | None = None
     attention_dropout: float | None = None
     feature_dropout: float | None = None
+    dataset_sha256: str | None = None
     monitor: str | None = None
     clip: float | None = None
     scheduler: str | None = None
@@ -129,6 +144,9 @@ class Trial:
     norm: str | None = None
     residual: bool | None = None
     pre_linear: bool | None = None
+    batch_size: int | None = None
+    num_neighbors: tuple[int, ...] | None = None
+    judged_by: str | None = None
 
     @classmethod
     def of(cls, dataset: str, model: str = "attention", **changes: Any) -> Trial:
@@ -137,7 +155,7 @@ class Trial:
         return cls(dataset, model, **{**MODELS[model].recipe, **changes})
 
     def __post_init__(self) -> None:
-        check.one_of("dataset", self.dataset, NAMES)
+        self._check_dataset()
         check.one_of("model", self.model, tuple(MODELS))
         object.__setattr__(self, "options", tuple(sorted(self.options)))
         object.__setattr__(self, "breadth", breadth_of(self.breadth))
@@ -151,6 +169,16 @@ class Trial:
                 object.__setattr__(self, name, None)  # equal trainings have one key
         self._check_numbers()
         self._check_parts()
+        self._check_batches()
+
+    def _check_dataset(self) -> None:
+        check_name(self.dataset, "dataset")
+        if self.dataset in NAMES and self.dataset_sha256 is not None:
+            found = f"{self.dataset_sha256!r} for {self.dataset}"
+            raise ValueError(f"dataset_sha256: found {found}, expected none for a name")
+        if self.dataset_sha256 is None:
+            content = content_of(self.dataset, **dict(self.options))
+            object.__setattr__(self, "dataset_sha256", content)
 
     def _check_numbers(self) -> None:
         for name, low in {"layers": 1, "hidden": 1, "heads": 1, "seed": 0}.items():
@@ -158,7 +186,28 @@ class Trial:
         check.fraction("dropout", self.dropout)
         if self.split is not None:
             check.integer("split", self.split, 0)
+        if self.num_neighbors is not None:
+            object.__setattr__(self, "num_neighbors", self.settings().num_neighbors)
+        if self.judged_by is not None:
+            check.one_of("judged_by", self.judged_by, BETTER_MORE)
         self.settings()
+
+    def _check_batches(self) -> None:
+        """Batches hold what is within some hops, one number of neighbours for each."""
+        if self.batch_size is None:
+            return
+        if reach_of(self.breadth) is None or needs_clusters(self.depth):
+            found = f"{self.batch_size} with breadth {self.breadth} and depth {self.depth}"
+            raise ValueError(f"batch_size: found {found}, which see the whole graph, expected None")
+        if self.num_neighbors is not None and len(self.num_neighbors) != self.reach():
+            expected = f"{self.reach()}, layers times hops of each"
+            raise ValueError(
+                f"num_neighbors: found {len(self.num_neighbors)} numbers, expected {expected}"
+            )
+
+    def reach(self) -> int:
+        """Return how many hops the model looks in all; 0 also where it sees everything."""
+        return self.layers * (reach_of(self.breadth) or 0)
 
     def _check_breadth(self) -> None:
         kind, kinds = kind_of(self.breadth), MODELS[self.model].kinds
@@ -213,9 +262,11 @@ class Trial:
         """Return 16 hexadecimal digits that stand for the settings, the same in every process.
 
         A setting that is younger than the first rows counts only where it is not the usual one, so
-        that older rows keep their keys.
+        that older rows keep their keys. A path is left out, its content counts.
         """
         settings = asdict(self)
+        if self.dataset_sha256 is not None:
+            del settings["dataset"]
         for field in fields(self):
             if field.name not in _FIRST and settings[field.name] == field.default:
                 del settings[field.name]
@@ -235,20 +286,17 @@ class Trial:
 
 
 def load_task(trial: Trial, root: str | PathLike[str] | None = None) -> Task:
-    """Return the trial's dataset, encoded if it says so; see `gattn.data.load`."""
+    """Return the trial's dataset, encoded if it says so; see `gattn.data.load`.
+
+    Raises:
+        DatasetError: a dataset that cannot be had, or a file whose content is not the trial's.
+    """
+    found = content_of(trial.dataset, **dict(trial.options))
+    if found != trial.dataset_sha256:
+        expected = f"{trial.dataset_sha256}, that of the trial: the file has changed"
+        raise DatasetError(f"{trial.dataset}: found the sha256 {found}, expected {expected}")
     task = load(trial.dataset, None if root is None else str(root), **dict(trial.options))
     return task if trial.encoding is None else encoded(task, trial.encoding)
-
-
-def build_structure(trial: Trial, task: Task) -> Structure:
-    """Return what the trial's model is called with, on the CPU.
-
-    These are the pairs of `trial.breadth` hops, with clusters where `trial.depth` needs them.
-    """
-    pairs = MODELS[trial.model].structure(task, trial.breadth)
-    if not isinstance(pairs, Tensor) and needs_clusters(trial.depth):
-        return surrounded(pairs, task.edge_index)
-    return pairs
 
 
 def run_trial(
@@ -259,6 +307,7 @@ def run_trial(
     device: str | torch.device = "cpu",
     checkpoint: str | PathLike[str] | None = None,
     progress: Callable[[Epoch], None] | None = None,
+    tensorboard: str | PathLike[str] | None = None,
 ) -> Row:
     """Train one trial and return its row.
 
@@ -270,26 +319,21 @@ def run_trial(
         device: where to train.
         checkpoint: see `gattn.train.fit`.
         progress: called after every epoch.
+        tensorboard: a folder, in which the trial gets one for TensorBoard, named by its key.
 
     Returns:
         The settings, validation and test metrics (fractions), seconds, parameters, peak memory in
-        bytes (see `gattn.train.FitResult`), pairs, what `gattn.inspection.summary` finds in the
-        model, versions, the time.
+        bytes (see `gattn.train.FitResult`), the learning curve (see `gattn.compare.curve`), pairs,
+        what `gattn.inspection.summary` finds in the model, versions, the time.
     """
     structure = build_structure(trial, task) if structure is None else structure
+    task = task if trial.judged_by is None else replace(task, metric=trial.judged_by)
     split = trial.seed % task.num_splits if trial.split is None else trial.split
-    seed_everything(trial.seed)
-    model = MODELS[trial.model].build(trial, task.x.size(1), task.num_classes)
-    result = fit(
-        model.to(device),
-        task.to(device),
-        structure.to(device),
-        settings=trial.settings(),
-        seed=trial.seed,
-        split=split,
-        checkpoint=checkpoint,
-        about=trial.row(),
-        progress=progress,
+    logger = None
+    if tensorboard is not None:
+        logger = TensorBoard(Path(tensorboard) / trial.key(), trial.row())
+    model, result = trained(
+        trial, task, structure, split, device, checkpoint, progress=progress, logger=logger
     )
     return {
         **trial.row(),
@@ -305,6 +349,7 @@ def run_trial(
         "seconds_per_epoch": result.seconds_per_epoch,
         "parameters": result.parameters,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "curve": curve(result.history, result.best_epoch),
         "nodes": task.num_nodes,
         "pairs": num_pairs(structure),
         **_inside(model, trial, task.to(device), structure.to(device)),

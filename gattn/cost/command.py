@@ -31,7 +31,9 @@ _how = partial(about, "How")
 
 def cost(
     ctx: typer.Context,
-    dataset: Annotated[str, about(None, "A name of `gattn data list`.", metavar="NAME")],
+    dataset: Annotated[
+        str, about(None, "A name of `gattn data list`, or the path of your own.", metavar="NAME")
+    ],
     root: Annotated[
         Path | None,
         about(
@@ -79,6 +81,8 @@ def cost(
         breadths = _whole(given(ctx, ("breadth",)).get("breadth", ["1", "2", "3"]))
         chosen = options_of(option or [])
     task = load(dataset, root, **dict(chosen))
+    for note in task.notes:
+        typer.echo(f"{dataset}: {note}", err=True)
     costs = predict(
         task.edge_index,
         breadths,

@@ -1,4 +1,4 @@
-"""Datasets by name: `load(name) -> Task`.
+"""Datasets by name, or by the path of a file of your own: `load(name) -> Task`.
 
 Published files are looked for under `root`, in PyG's layout (`root/Cora/raw/ind.cora.x`), and
 downloaded there when they are missing. Files that are there are only read, so `root` may be
@@ -7,6 +7,8 @@ known: `minesweeper`, `shell-majority`, `far-heterophily`, `dictionary-lookup`,
 `tree-neighbors-match`, `keyed-shell-lookup`, `max-retrieval`, `inner-lookup` and `cluster-lookup`.
 The folder `datasets/` of the repository has a card for every name: source, licence, checksum,
 sizes, splits or recipe.
+
+What is no name may be a path: see `gattn.data.own`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from gattn.data.heterophilous import heterophilous
 from gattn.data.karate import karate
 from gattn.data.lookup import attainable_accuracy as attainable_accuracy
 from gattn.data.lookup import inner_lookup, keyed_shell_lookup
+from gattn.data.own import fingerprint, is_path, one_of_endings
+from gattn.data.own import load_own as load_own
 from gattn.data.planetoid import planetoid
 from gattn.data.synthetic import far_heterophily, minesweeper, shell_majority
 from gattn.data.task import Task as Task
@@ -72,27 +76,58 @@ NAMES: tuple[str, ...] = (*_FROM_FILES, *_WITHOUT_FILES)
 """Every name that `load` knows."""
 
 
+def check_name(name: str, argument: str = "name") -> None:
+    """Checks that a dataset has this name, or that it is a path, whether or not a file is there.
+
+    Args:
+        name: of a dataset, or a path.
+        argument: what to call it.
+
+    Raises:
+        DatasetError: if it is neither.
+    """
+    if name not in NAMES and not is_path(name):
+        expected = f"one of {', '.join(NAMES)}, or a folder, or a file {one_of_endings()}"
+        raise DatasetError(f"{argument}: found {name!r}, expected {expected}")
+
+
+def content_of(name: str, **options: object) -> str | None:
+    """The sha256 of the files of a path; None for a name, which says it all.
+
+    Args:
+        name: of a dataset, or a path.
+        **options: as for `load`.
+
+    Raises:
+        DatasetError: if a file is missing.
+    """
+    return None if name in NAMES else fingerprint(name, **options)
+
+
 def load(name: str, root: str | Path | None = None, **options: object) -> Task:
-    """Loads or generates a dataset.
+    """Loads or generates a dataset, or reads a file of your own.
 
     Example:
         >>> load("minesweeper", size=20).num_nodes
         400
 
     Args:
-        name: one of `NAMES`.
-        root: the folder of all datasets; `None` is `~/.cache/gattn`. Generated datasets ignore it.
+        name: one of `NAMES`, or the path of a file or folder, see `gattn.data.own`.
+        root: the folder of all datasets; `None` is `~/.cache/gattn`. Generated datasets and paths
+            ignore it.
         **options: of the dataset's family, for example `normalize_features` (`cora`), `size` and
-            `seed` (`minesweeper`), `download` (all that have files).
+            `seed` (`minesweeper`), `download` (all that have files); of a path see
+            `gattn.data.own.OwnOptions`.
 
     Raises:
         DatasetError: if the name or an option is unknown, or files are missing, unknown or damaged.
         TypeError: if an option has the wrong type.
         ValueError: if an option is out of range.
     """
+    check_name(name)
     loader = _FROM_FILES.get(name) or _WITHOUT_FILES.get(name)
     if loader is None:
-        raise DatasetError(f"name: found {name!r}, expected one of {', '.join(NAMES)}")
+        return load_own(name, **options)
     _check_options(name, loader, options)
     return loader(root, **options) if name in _FROM_FILES else loader(**options)
 

@@ -22,6 +22,9 @@ class Task:
         test_mask: `[N, S]` bool.
         metric: the metric to report, a name in `gattn.metrics.METRICS`.
         num_classes: the number of classes; labels are below it.
+        labelled: `[N]` bool, where some nodes have no class: these have 0 in `y` and no split. None
+            where all have one.
+        notes: what was decided or left out where a file was read, a sentence each.
 
     Raises:
         ValueError: if a tensor has another shape or dtype, or an index is out of range.
@@ -36,6 +39,8 @@ class Task:
     test_mask: Tensor
     metric: str
     num_classes: int
+    labelled: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         nodes, splits = self.x.shape[0], self.train_mask.shape[-1]
@@ -44,6 +49,8 @@ class Task:
         _check("y", self.y, torch.int64, (nodes,))
         for part in ("train_mask", "val_mask", "test_mask"):
             _check(part, getattr(self, part), torch.bool, (nodes, splits))
+        if self.labelled is not None:
+            _check("labelled", self.labelled, torch.bool, (nodes,))
         _check_range("edge_index", self.edge_index, "num_nodes", nodes)
         _check_range("y", self.y, "num_classes", self.num_classes)
 

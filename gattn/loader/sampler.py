@@ -148,6 +148,23 @@ class KHopSampler(BaseSampler):
             )
         )
 
+    def part(self, seeds: Tensor, key: int) -> tuple[Tensor, Tensor]:
+        """The nodes around some seeds, and the edges that were picked, for a loop of one's own.
+
+        Args:
+            seeds: different nodes, `[n]` int64, of a graph with one type.
+            key: 64 bits, from which, with the seeds, all picks follow.
+
+        Returns:
+            nodes `[m]`, seeds first, and `edge_index` `[2, p]` of positions among them.
+
+        Raises:
+            IndexError: a seed is out of range.
+        """
+        found = self.expand({None: seeds}, self.key(key, seeds))
+        row, col, _ = (torch.from_numpy(part) for part in found.edges[None])
+        return found.node_ids()[None], torch.stack([row, col])
+
     def key(self, key: int | None, *seeds: Tensor) -> int:
         """64 bits that follow from a key, or else from `seed`, and from the seeds of a batch."""
         from gattn._numba.draws import folded

@@ -7,8 +7,12 @@ a learned span. It reports the test metrics of the best epoch by validation (`Se
 equal epochs the earliest counts.
 """
 
+from gattn.train.batches import BatchStructure as BatchStructure
+from gattn.train.logger import Logger as Logger
+from gattn.train.logger import TensorBoard as TensorBoard
 from gattn.train.loop import fit as fit
 from gattn.train.loop import seed_everything as seed_everything
+from gattn.train.predict import predict as predict
 from gattn.train.records import Epoch as Epoch
 from gattn.train.records import FitResult as FitResult
 from gattn.train.settings import MONITORS as MONITORS

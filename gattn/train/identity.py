@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from gattn.data.task import Task
 
 
-def identity(task: Task, settings: Settings, seed: int, split: int) -> dict[str, Any]:
-    """Return the task, the settings, the seed and the split, as plain values."""
+def identity(
+    task: Task, settings: Settings, seed: int, split: int, processes: int = 1
+) -> dict[str, Any]:
+    """Return the task, the settings, the seed, the split and the processes, as plain values."""
     return {
         "task": task.name,
         "features": list(task.x.shape),
@@ -25,6 +27,7 @@ def identity(task: Task, settings: Settings, seed: int, split: int) -> dict[str,
         "metric": task.metric,
         "seed": seed,
         "split": split,
+        "processes": processes,
         **asdict(settings),
     }
 
@@ -37,6 +40,7 @@ def shapes(state: dict[str, Tensor]) -> dict[str, Any]:
 def check_identity(path: Path, saved: dict[str, Any], expected: dict[str, Any]) -> None:
     """Refuse a checkpoint of another run; a setting that it does not name is at its default."""
     usual = {name: value for name, value in asdict(Settings()).items() if name in expected}
+    usual |= {"processes": 1} if "processes" in expected else {}
     saved = usual | saved
     for name in saved | expected:
         if saved.get(name) != expected.get(name):

@@ -14,6 +14,8 @@ from torch import nn
 
 from gattn import _check as check
 from gattn._memory import PeakMemory
+from gattn.metrics import BETTER_MORE
+from gattn.train.logger import Logger, Silent
 from gattn.train.records import Epoch, FitResult
 from gattn.train.run import Run
 from gattn.train.settings import Settings
@@ -34,6 +36,7 @@ def fit(
     checkpoint_every: int = 20,
     about: Mapping[str, Any] | None = None,
     progress: Callable[[Epoch], None] | None = None,
+    logger: Logger | None = None,
 ) -> FitResult:
     """Train `model` on one split of `task`; it then holds the parameters of the best epoch.
 
@@ -46,7 +49,9 @@ def fit(
         model: called as `model(task.x, structure)`, returns logits `[N, num_classes]` (or `[N, 1]`
             for two classes).
         task: features, labels, masks and the metric.
-        structure: an edge_index, a Neighborhood, or whatever the model takes.
+        structure: an edge_index, a Neighborhood, or whatever the model takes; or a function that
+            makes it of edge_index and num_nodes; with a `batch_size` a `BatchStructure`, or such a
+            function with `num_neighbors`.
         settings: how to train; None stands for `Settings()`.
         seed: of the generators of Python, NumPy and torch.
         split: which of the task's splits.
@@ -54,6 +59,8 @@ def fit(
         checkpoint_every: epochs between two writes (the last epoch is always written).
         about: kept in the checkpoint under "about", for whoever opens it: what JSON can hold.
         progress: called after every epoch, for example to move a progress bar.
+        logger: told every epoch, those of the checkpoint first, and the result; such as a
+            `gattn.train.TensorBoard`.
 
     Raises:
         TypeError: `about` is not what JSON can hold.
@@ -70,13 +77,19 @@ def fit(
     path = Path(checkpoint) if checkpoint is not None else None
     if path is not None:
         run.resume(path, memory)
+    logger = Silent() if logger is None else logger
+    for epoch in run.history:
+        logger.epoch(epoch)
     while not run.finished():
         epoch = run.epoch()
+        logger.epoch(epoch)
         if progress is not None:
             progress(epoch)
         if path is not None and (run.finished() or len(run.history) % checkpoint_every == 0):
             run.save(path, memory)  # after progress, which may draw random numbers of its own
-    return run.result(memory)
+    result = run.result(memory)
+    logger.finished(result)
+    return result
 
 
 def seed_everything(seed: int) -> None:
@@ -101,6 +114,7 @@ def check_inputs(model: nn.Module, task: Task, split: int) -> None:
             f"x: found {int(bad.sum())} values that are not finite (the first at node {node}, "
             f"feature {feature}), expected finite features"
         )
+    check.one_of("metric", task.metric, BETTER_MORE)
     check.integer("split", split, 0, task.num_splits - 1)
     for name, mask in zip(("train_mask", "val_mask", "test_mask"), task.split(split), strict=True):
         if not bool(mask.any()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -28,12 +29,11 @@ def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits[:, 0], wanted)
 
 
-def check_finite(loss: Tensor, epoch: int) -> None:
+def check_finite(loss: float, epoch: int) -> None:
     """Refuse a loss that is not finite, with the number of its epoch."""
-    if not bool(loss.isfinite()):
+    if not math.isfinite(loss):
         raise ValueError(
-            f"loss: found {loss.item()} at epoch {epoch}, expected a finite number "
-            "(a smaller lr may help)"
+            f"loss: found {loss} at epoch {epoch}, expected a finite number (a smaller lr may help)"
         )
 
 

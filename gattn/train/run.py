@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from gattn import _checkpoint
 from gattn._memory import PeakMemory
 from gattn.metrics import METRICS, evaluate
+from gattn.train.batches import Part, source_of
+from gattn.train.distributed import World, parallel
 from gattn.train.identity import check_identity, identity, plain, shapes
 from gattn.train.loss import check_finite, cross_entropy, penalty
 from gattn.train.monitor import Monitor
@@ -39,8 +41,11 @@ class Run:
         split: int,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model, self.task, self.structure, self.settings = model, task, structure, settings
-        self.train, self.val, self.test = (mask.nonzero()[:, 0] for mask in task.split(split))
+        self.model, self.task, self.settings = model, task, settings
+        train, self.val, self.test = (mask.nonzero()[:, 0] for mask in task.split(split))
+        self.source = source_of(task, structure, settings, train, seed)
+        self.world = World.here()
+        self.parallel = parallel(model, self.world)
         self.optimizer = OPTIMIZERS[settings.optimizer](
             model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
         )
@@ -49,7 +54,8 @@ class Run:
             self.device.type, enabled=settings.precision == "float16"
         )
         self.monitor, self.schedule = Monitor(settings.monitor), Schedule(settings)
-        self.identity, self.about = identity(task, settings, seed, split), plain(about)
+        self.identity = identity(task, settings, seed, split, self.world.size)
+        self.about = plain(about)
         self.history: list[Epoch] = []
         self.best: dict[str, Any] | None = None
         self.earlier_memory = 0
@@ -66,16 +72,18 @@ class Run:
         start = _now(self.device)
         number = len(self.history)
         rate = self._set_rate(number)
-        loss = self._step(number)
+        loss = self._steps(number)
         logits = self._logits()
         y = self.task.y[self.val]
-        val_loss = cross_entropy(logits[self.val], y)
-        check_finite(val_loss, number)
+        val_loss = cross_entropy(logits[self.val], y).item()
         val = METRICS[self.task.metric](logits[self.val], y)
-        seen = Epoch(number, loss.item(), val_loss.item(), val, 0.0, rate)
+        # Of one process: they have to stop together, and rounding may differ between machines.
+        val_loss, val = self.world.of_first(val_loss, val)
+        check_finite(val_loss, number)
+        seen = Epoch(number, loss, val_loss, val, 0.0, rate)
         if self._see(seen):
             self._keep(seen, logits)
-        epoch = Epoch(*astuple(seen)[:4], seconds=_now(self.device) - start, lr=rate)
+        epoch = replace(seen, seconds=_now(self.device) - start)
         self.history.append(epoch)
         return epoch
 
@@ -89,27 +97,39 @@ class Run:
         self.schedule.see(epoch)
         return self.monitor.see(epoch)
 
-    def _step(self, number: int) -> Tensor:
+    def _steps(self, number: int) -> float:
+        """Train for an epoch and return the mean loss over the training nodes."""
+        total = count = 0.0
+        for part in self.source.parts(number):
+            loss = self._step(part, number)
+            total, count = total + loss * part.count, count + part.count
+        return total / count
+
+    def _step(self, part: Part, number: int) -> float:
         self.model.train()
         self.optimizer.zero_grad()
         with self._autocast():
-            logits = self.model(self.task.x, self.structure)
-        y, smoothing = self.task.y[self.train], self.settings.label_smoothing
-        loss = cross_entropy(logits[self.train], y, smoothing)
-        check_finite(loss, number)
+            logits = self.parallel(part.x, part.structure)
+        loss = cross_entropy(logits[part.rows], part.y, self.settings.label_smoothing)
+        loss = loss * part.weight
+        mean = self.world.mean(loss.detach()).item()
+        check_finite(mean, number)
         self.scaler.scale(loss + penalty(self.model)).backward()
         if self.settings.clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach()
+        return mean
 
     @torch.no_grad()
     def _logits(self) -> Tensor:
         self.model.eval()
+        return self.source.logits(self._forward, torch.cat([self.val, self.test]))
+
+    def _forward(self, x: Tensor, structure: Any) -> Tensor:
         with self._autocast():
-            logits = self.model(self.task.x, self.structure)
+            logits = self.model(x, structure)
         return logits if logits.dtype == torch.float64 else logits.float()
 
     def _autocast(self) -> torch.autocast:
@@ -126,13 +146,21 @@ class Run:
 
     def resume(self, path: Path, memory: PeakMemory) -> None:
         """Continue from a checkpoint that is there, or write the first one."""
-        if path.exists():
-            self.restore(path)
-        else:
-            self.save(path, memory)  # a path that cannot be written shows before the work
+        saved = self.world.by_first(lambda: self._read(path))
+        if saved is not None:
+            self.restore(saved, path)
+            return
+        # A path that cannot be written shows before the work.
+        self.world.by_first(lambda: self.save(path, memory))
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        device = self.device if self.world.size == 1 else torch.device("cpu")
+        return _checkpoint.read(path, device) if path.exists() else None
 
     def save(self, path: Path, memory: PeakMemory) -> None:
-        """Write everything that `restore` needs."""
+        """Write everything that `restore` needs; one process does it for all."""
+        if self.world.rank:
+            return
         payload = {
             "identity": self.identity,
             "about": self.about,
@@ -146,9 +174,8 @@ class Run:
         }
         _checkpoint.write_atomically(path, payload)
 
-    def restore(self, path: Path) -> None:
+    def restore(self, saved: dict[str, Any], path: Path) -> None:
         """Become the run that wrote a checkpoint."""
-        saved = _checkpoint.read(path, self.device)
         check_identity(path, saved["identity"], self.identity)
         check_identity(path, shapes(saved["model"]), shapes(self.model.state_dict()))
         self.model.load_state_dict(saved["model"])

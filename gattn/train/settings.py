@@ -55,6 +55,10 @@ class Settings:
             that is minimised (the validation loss is without).
         precision: "float32" computes as the parameters are; "bfloat16" and "float16" under
             `torch.autocast`, the latter with a scaled loss. Parameters keep their type.
+        batch_size: training nodes of a step, in a new order every epoch; None is all of them, in
+            the whole graph.
+        num_neighbors: neighbours that a node of a batch picks in each hop, -1 for all: one number
+            for each hop that the model looks; None takes all, so that a batch is exact.
 
     Raises:
         TypeError: a number of the wrong type.
@@ -74,6 +78,8 @@ class Settings:
     warmup: int = 0
     label_smoothing: float = 0.0
     precision: str = "float32"
+    batch_size: int | None = None
+    num_neighbors: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check.integer("epochs", self.epochs, 1)
@@ -87,6 +93,7 @@ class Settings:
         _check_number("clip", self.clip, "> 0", lambda norm: 0 < norm < inf)
         _check_number("label_smoothing", self.label_smoothing, "in [0, 1)", lambda s: 0 <= s < 1)
         self._check_schedule()
+        self._check_batches()
 
     def _check_schedule(self) -> None:
         check.integer("warmup", self.warmup, 0)
@@ -100,6 +107,20 @@ class Settings:
         _check_number("lr_factor", self.lr_factor, "in (0, 1)", lambda factor: 0 < factor < 1)
         if self.lr_every is not None:
             check.integer("lr_every", self.lr_every, 1)
+
+    def _check_batches(self) -> None:
+        if self.batch_size is not None:
+            check.integer("batch_size", self.batch_size, 1)
+        if self.num_neighbors is None:
+            return
+        if not isinstance(self.num_neighbors, (list, tuple)):
+            found = f"found {self.num_neighbors!r}, expected one number for each hop"
+            raise TypeError(f"num_neighbors: {found}")
+        for count in self.num_neighbors:
+            check.integer("num_neighbors", count, -1, 2**31 - 1)
+        object.__setattr__(self, "num_neighbors", tuple(self.num_neighbors))
+        if self.batch_size is None:
+            raise ValueError(f"num_neighbors: found {self.num_neighbors} without a batch_size")
 
 
 def _check_number(name: str, value: object, which: str, fits: Callable[[float], bool]) -> None:

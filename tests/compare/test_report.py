@@ -56,12 +56,12 @@ def test_failed_rows_and_no_rows_say_nothing(study):
 
 def test_the_report_is_written_where_it_is_asked_for(study, reference, tmp_path):
     lines, written = write_report(study, tmp_path, reference)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "heatmap.png",
-        "reach.png",
-        "table.md",
+    figures = [
+        f"{name}{end}" for name in ("heatmap", "pareto", "reach") for end in (".png", ".svg")
     ]
-    assert sorted(path.name for path in written) == ["heatmap.png", "reach.png", "table.md"]
+    expected = sorted([*figures, "report.html", "table.md"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == expected
+    assert sorted(path.name for path in written) == expected
     page = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert all(f"- {line}\n" in page for line in lines)
     assert "| breadth |" in page
@@ -70,5 +70,5 @@ def test_the_report_is_written_where_it_is_asked_for(study, reference, tmp_path)
 def test_a_study_where_all_failed_has_a_table_and_no_figures(study, tmp_path):
     rows = [{**row, "status": "failed", "reason": "wild"} for row in study]
     _, written = write_report(rows, tmp_path)
-    assert [path.name for path in written] == ["table.md"]
+    assert [path.name for path in written] == ["table.md", "report.html"]
     assert read_rows(tmp_path / "trials.jsonl") == []

@@ -84,3 +84,14 @@ def test_the_terminal_shows_the_same(study, capsys):
     assert "**" not in text
     print_table(study)
     assert "breadth" in capsys.readouterr().out
+
+
+def test_a_file_is_what_its_content_is_wherever_it_was(study):
+    own = [
+        {**study[0], "key": str(n), "dataset": path, "dataset_sha256": content * 64}
+        for n, (path, content) in enumerate([("a/g.pt", "1"), ("b/g.pt", "1"), ("a/g.pt", "2")])
+    ]
+    assert [(c.settings["dataset"], len(c.rows)) for c in cells(own)] == [
+        ("g.pt (11111111)", 2),
+        ("g.pt (22222222)", 1),
+    ]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from gattn.compare import MODELS, Trial, read_rows, run_trial
 from gattn.compare.trial import load_task
-from gattn.data import encoded, load
+from gattn.data import DatasetError, encoded, load
 from gattn.train import Settings
 
 INSIDE = ("hop_mass", "gate", "radius")
@@ -72,15 +73,20 @@ def test_every_setting_is_in_the_key():
         warmup=3,
         label_smoothing=0.1,
         precision="bfloat16",
+        batch_size=5,
+        judged_by="accuracy",
     )
     of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
+    of_others += ("num_neighbors", "dataset_sha256")
     for field in fields(Trial):
-        if field.name not in ("model", *of_others):
+        if field.name not in ("model", "dataset_sha256", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
             assert changed.key() != TRIAL.key(), field.name
     in_steps = replace(TRIAL, scheduler="step")
     assert replace(in_steps, lr_factor=0.2).key() != in_steps.key()
     assert replace(in_steps, lr_every=2).key() != in_steps.key()
+    in_batches = replace(TRIAL, batch_size=5)
+    assert replace(in_batches, num_neighbors=(3, 3)).key() != in_batches.key()
     assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
 
 
@@ -152,7 +158,7 @@ def test_a_row_is_flat_json_with_what_came_out():
     task = load_task(TRIAL)
     row = run_trial(TRIAL, task)
     assert json.loads(json.dumps(row, allow_nan=False)) == row
-    flat = {name: value for name, value in row.items() if name not in INSIDE}
+    flat = {name: value for name, value in row.items() if name not in (*INSIDE, "curve")}
     assert all(isinstance(value, str | int | float | None) for value in flat.values())
     assert row["status"] == "ok"
     assert row["key"] == TRIAL.key()
@@ -186,6 +192,58 @@ def test_features_that_are_not_finite_are_named():
     task.x[3, 4] = math.nan
     with pytest.raises(ValueError, match="x: found 1 values that are not finite"):
         run_trial(TRIAL, task)
+
+
+OWN = """id,y,a
+p,0,1
+q,1,2
+r,0,3
+s,1,4
+t,0,5
+u,1,6
+v,0,7
+w,1,8
+x,0,9
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "nodes.csv").write_text(OWN)
+    (folder / "edges.csv").write_text("p,q\nq,r\nr,s\ns,t\nt,u\nu,v\nv,w\nw,x\n")
+    return folder
+
+
+def test_a_file_of_ones_own_is_known_by_its_content(own, tmp_path):
+    trial = Trial.of(str(own), epochs=3)
+    moved = shutil.copytree(own, tmp_path / "elsewhere" / "renamed")
+    assert Trial.of(str(moved), epochs=3).key() == trial.key()
+    (own / "nodes.csv").write_text(OWN.replace("x,0,9", "x,0,8"))
+    changed = Trial.of(str(own), epochs=3)
+    assert changed.key() != trial.key()
+    assert changed.row()["dataset"] == str(own)
+    assert changed.row()["dataset_sha256"] == changed.dataset_sha256 != trial.dataset_sha256
+
+
+def test_a_trial_outlives_its_file_but_is_not_trained_on_another(own):
+    trial = Trial.of(str(own), epochs=3)
+    assert load_task(trial).num_nodes == 9
+    (own / "nodes.csv").write_text(OWN.replace("x,0,9", "x,0,8"))
+    assert replace(trial, seed=1).dataset_sha256 == trial.dataset_sha256
+    with pytest.raises(DatasetError, match="that of the trial: the file has changed"):
+        load_task(trial)
+    shutil.rmtree(own)
+    assert replace(trial, seed=2).key() != trial.key()
+    with pytest.raises(DatasetError, match="dataset: found nothing at"):
+        load_task(trial)
+
+
+def test_a_name_has_no_content():
+    assert TRIAL.dataset_sha256 is None
+    with pytest.raises(ValueError, match="dataset_sha256: found 'ab' for karate, expected none"):
+        replace(TRIAL, dataset_sha256="ab")
 
 
 def inside(**changes):
@@ -226,3 +284,35 @@ def test_looking_inside_changes_no_result(monkeypatch):
     monkeypatch.setattr("gattn.compare.trial.summary", lambda *_, **__: {})
     without = inside(breadth=2, dropout=0.5)
     assert (found["val"], found["test"]) == (without["val"], without["test"])
+
+
+@pytest.mark.parametrize("model", ["attention", "gat", "diffusion", "layer"])
+@pytest.mark.parametrize("num_neighbors", [None, [4, 4]])
+def test_mini_batches_of_every_kind_of_model(model, num_neighbors):
+    trial = Trial.of("karate", model, breadth=2, epochs=2, layers=1, batch_size=3)
+    trial = replace(trial, num_neighbors=num_neighbors)
+    row = run_trial(trial, load("karate"))
+    assert row["status"] == "ok"
+    given = {f.name: row[f.name] for f in fields(Trial)}
+    assert Trial(**{**given, "options": (), "split": None}) == trial
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 4, "breadth": "full"}, "batch_size: found 4 with breadth full and depth"),
+        ({"batch_size": 4, "depth": 4}, "batch_size: found 4 with breadth 2 and depth 4"),
+        ({"batch_size": 4, "num_neighbors": (3,)}, "num_neighbors: found 1 numbers, expected 2"),
+        ({"num_neighbors": (3, 3)}, r"num_neighbors: found \(3, 3\) without a batch_size"),
+        ({"judged_by": "log_loss"}, "judged_by: found 'log_loss', expected one of accuracy"),
+    ],
+)
+def test_batches_and_judges_are_checked(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TRIAL, **wrong)
+
+
+def test_another_metric_judges():
+    row = run_trial(replace(TRIAL, judged_by="macro_f1"), load("karate"))
+    assert row["metric"] == "macro_f1"
+    assert row["test"] == row["test_macro_f1"]

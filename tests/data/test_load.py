@@ -7,6 +7,7 @@ import pytest
 from gattn.data import NAMES, DatasetError, load
 from gattn.data.amazon_coauthor import raw_files as amazon_coauthor_files
 from gattn.data.heterophilous import raw_files as heterophilous_files
+from gattn.data.own import ENDINGS
 from gattn.data.planetoid import SHA256
 from gattn.data.planetoid import raw_files as planetoid_files
 
@@ -28,7 +29,8 @@ WITHOUT_FILES = {
 def test_an_unknown_name_lists_the_names():
     with pytest.raises(DatasetError) as caught:
         load("corra")
-    assert str(caught.value) == f"name: found 'corra', expected one of {', '.join(NAMES)}"
+    said = f"name: found 'corra', expected one of {', '.join(NAMES)}, or a folder, or a file "
+    assert str(caught.value) == f"{said}that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
 def test_an_unknown_option_lists_the_options():
@@ -110,8 +112,10 @@ def test_every_dataset_has_a_card(name):
         assert f"**{heading}**" in card, heading
 
 
-def test_the_cards_folder_holds_cards_only():
-    kinds = {path.suffix for path in CARDS.rglob("*") if path.is_file()}
+def test_the_cards_folder_holds_cards_and_one_small_example():
+    kinds = {path.suffix for path in CARDS.glob("*") if path.is_file()}
+    assert {path.name for path in CARDS.glob("*") if path.is_dir()} == {"example"}
+    assert all(path.stat().st_size < 10_000 for path in (CARDS / "example").iterdir())
     assert kinds == {".md"}
     assert {path.stem for path in CARDS.glob("*.md")} == {*NAMES, "README"}
 

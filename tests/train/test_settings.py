@@ -25,6 +25,9 @@ from gattn.train import Settings
         ({"lr_every": 0, "scheduler": "step"}, "lr_every: found 0, expected an int >= 1"),
         ({"warmup": -1}, "warmup: found -1, expected an int >= 0"),
         ({"label_smoothing": 1.0}, r"label_smoothing: found 1.0, expected a number in \[0, 1\)"),
+        ({"batch_size": 0}, "batch_size: found 0, expected an int >= 1"),
+        ({"batch_size": 2, "num_neighbors": (1, -2)}, "num_neighbors: found -2, expected an int"),
+        ({"num_neighbors": (5, 5)}, r"num_neighbors: found \(5, 5\) without a batch_size"),
         ({"precision": "half"}, "precision: found 'half', expected one of float32, bfloat16"),
     ],
 )
@@ -43,3 +46,9 @@ def test_settings_have_only_plain_values():
 def test_what_is_no_number_is_named(name):
     with pytest.raises(TypeError, match=f"{name}: found '1', expected a number"):
         Settings(**{name: "1"})
+
+
+def test_neighbours_are_given_as_any_sequence():
+    assert Settings(batch_size=2, num_neighbors=[3, -1]).num_neighbors == (3, -1)
+    with pytest.raises(TypeError, match="num_neighbors: found 5, expected one number for each"):
+        Settings(batch_size=2, num_neighbors=5)

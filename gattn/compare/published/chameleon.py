@@ -36,8 +36,8 @@ CHAMELEON = Study(
             4.2,
             "tuned GAT, Luo et al., 2024; GAT 39.2, Platonov et al., 2023",
             44.0,
-            seeds=30,
-            search=Search(_SPACE, candidates=12, seeds=5),
+            seeds=10,
+            search=Search(_SPACE, candidates=4, seeds=5),
         ),
     ),
 )

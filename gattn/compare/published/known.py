@@ -11,10 +11,10 @@ from typing import Any
 from gattn.compare.published.line import Line, Study
 
 _COMMON: dict[str, Any] = {"model": "layer", "scheduler": "cosine"}
-_TREES = {2: 96, 3: 960, 4: 960, 5: 960, 6: 640}
+_TREES = {2: 96, 3: 640, 4: 480, 5: 480, 6: 320}
 """Trees by depth; at depth 2 there are no more."""
 _GAT_ON_TREES = {2: 100.0, 3: 100.0, 4: 100.0, 5: 41.0, 6: 25.0}
-_TREE_SEEDS = {2: 5, 3: 5, 4: 3, 5: 3, 6: 3}
+_TREE_SEEDS = {2: 5, 3: 3, 4: 3, 5: 2, 6: 2}
 
 
 def _tree(depth: int) -> Line:
@@ -27,7 +27,7 @@ def _tree(depth: int) -> Line:
         "heads": 4,
         "hidden": 32,
         "epochs": 600 if depth == 2 else 200,
-        "patience": 40,
+        "patience": 40 if depth == 2 else 80,
     }
     return Line(
         f"depth {depth}: one layer of breadth {depth}, scaled_dot, {_TREES[depth]} trees",
@@ -80,7 +80,7 @@ DICTIONARY = Study(
 
 def _shell(name: str, dataset: str, **arguments: Any) -> Line:
     fields = {**_COMMON, "dataset": dataset, "monitor": "loss", **arguments}
-    return Line(name, fields, None, None, "", 100.0, seeds=3)
+    return Line(name, fields, None, None, "", 100.0, seeds=2)
 
 
 SHELL = Study(
