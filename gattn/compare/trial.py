@@ -237,6 +237,8 @@ class Trial:
             self._check_part(name, choices)
         for name, choices in _OF_MODEL.items():
             self._check_part(name, choices)
+        if self.pre_linear is False:
+            object.__setattr__(self, "pre_linear", None)  # younger than the first stacks' rows
         if self.encoding is not None:
             check.one_of("encoding", self.encoding, tuple(ENCODINGS))
 

@@ -111,6 +111,12 @@ def test_a_linear_layer_may_come_first():
     assert found.shape == (34, 4)
 
 
+def test_no_linear_layer_before_is_the_usual():
+    plain, said = Trial.of("karate", "stack"), Trial.of("karate", "stack", pre_linear=False)
+    assert plain == said and plain.pre_linear is None
+    assert built(plain).lin_in is None
+
+
 @pytest.mark.parametrize("depth", [2, 4])
 def test_a_stack_has_levels(depth):
     trial = Trial.of("karate", "stack", breadth=2, depth=depth)
