@@ -143,6 +143,11 @@ def test_options_reach_the_trial(tmp_path):
         "warmup": 1,
         "label_smoothing": 0.125,
         "precision": "bfloat16",
+        "region": 3,
+        "halo": 1,
+        "steps": 2,
+        "hide": 0.3,
+        "fill": 0.5,
     }
     named = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     rest = ["--first-seed", "7", "--threads", "1", "--checkpoints", str(tmp_path / "checkpoints")]
@@ -252,7 +257,7 @@ OUT = ["--out", "results"]
         (["train", "--dataset", "coral"], "dataset: found 'coral', expected one of cora, citeseer"),
         (
             ["train", *KARATE, "--model", "gta"],
-            "model: found 'gta', expected one of attention, gat",
+            "model: found 'gta', expected one of attention, recurrent",
         ),
         (["train", *KARATE, "--score", "dott"], "score: found 'dott', expected one of dot"),
         (

@@ -7,6 +7,7 @@ from gattn.nn.conv import GATv2Conv as GATv2Conv
 from gattn.nn.conv import TransformerConv as TransformerConv
 from gattn.nn.diffusion import DiffusionAttention as DiffusionAttention
 from gattn.nn.diffusion import RoundGate as RoundGate
+from gattn.nn.filling import FillingIn as FillingIn
 from gattn.nn.hop_tokens import HopTokenAttention as HopTokenAttention
 from gattn.nn.learned_span import LearnedSpan as LearnedSpan
 from gattn.nn.levels import DEPTHS as DEPTHS
@@ -19,6 +20,7 @@ from gattn.nn.models import GAT as GAT
 from gattn.nn.models import AttentionBlock as AttentionBlock
 from gattn.nn.models import AttentionGNN as AttentionGNN
 from gattn.nn.position import Rotary as Rotary
+from gattn.nn.recurrent import RecurrentGNN as RecurrentGNN
 from gattn.nn.sequence import SequenceAttention as SequenceAttention
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "DepthBreadth",
     "DiffusionAttention",
     "FeatureLevel",
+    "FillingIn",
     "GATConv",
     "GATv2Conv",
     "GraphAttention",
@@ -38,6 +41,7 @@ __all__ = [
     "HopTokenAttention",
     "LayerAttention",
     "LearnedSpan",
+    "RecurrentGNN",
     "Rotary",
     "RoundGate",
     "SequenceAttention",

@@ -11,6 +11,7 @@ from gattn.compare.published.known import DICTIONARY, SHELL, TREE
 from gattn.compare.published.line import Line as Line
 from gattn.compare.published.line import Search as Search
 from gattn.compare.published.line import Study as Study
+from gattn.compare.published.minesweeper import BREADTH, MINESWEEPER
 from gattn.compare.published.photo import PHOTO
 
 STUDIES: dict[str, Study] = {
@@ -20,5 +21,7 @@ STUDIES: dict[str, Study] = {
     "tree": TREE,
     "dictionary": DICTIONARY,
     "shell": SHELL,
+    "minesweeper": MINESWEEPER,
+    "minesweeper-breadth": BREADTH,
 }
 """The studies by name, one module of this package for each."""
