@@ -208,7 +208,9 @@ def test_a_preset_can_be_changed(tmp_path, monkeypatch):
     assert prepared == [("cpu", 2)]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["compare"], ["data"], ["data", "show"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["compare"], ["inspect"], ["data"], ["data", "show"]]
+)
 def test_help(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.run([*command, "--help"]) == 0

@@ -1,4 +1,4 @@
-"""The command line: `gattn train`, `compare`, `report`, `data`, `bench` and `cost`.
+"""The command line: `gattn train`, `compare`, `report`, `inspect`, `data`, `bench`, `cost`.
 
 Several values come in any form: `--breadth 1 2 3`, `--breadth 1,2,3`, `--breadth 1 --breadth 2`.
 Our own errors are one line on stderr, with exit code 2 for arguments that cannot be meant and 1 for
@@ -16,6 +16,7 @@ import typer
 from gattn._arguments import Spaced, UsageError, options_of, refusals_of_use
 from gattn._arguments import spread as spread
 from gattn.benchmark.command import bench
+from gattn.cli.inspecting import inspect
 from gattn.cli.options import USUAL, Option, Root
 from gattn.cli.reports import report
 from gattn.cli.studies import compare, train
@@ -36,6 +37,7 @@ app.add_typer(data_app, name="data")
 app.command(cls=Spaced, epilog=USUAL)(train)
 app.command(cls=Spaced, epilog=USUAL)(compare)
 app.command()(report)
+app.command()(inspect)
 app.command(cls=Spaced)(bench)
 app.command(cls=Spaced)(cost)
 
