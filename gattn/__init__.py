@@ -34,6 +34,7 @@ from gattn.neighborhood import components as components
 from gattn.neighborhood import expander as expander
 from gattn.neighborhood import from_edge_index as from_edge_index
 from gattn.neighborhood import full as full
+from gattn.neighborhood import induced as induced
 from gattn.neighborhood import k_hop as k_hop
 from gattn.neighborhood import long_edges as long_edges
 from gattn.neighborhood import window as window
@@ -63,6 +64,7 @@ __all__ = [
     "forms",
     "from_edge_index",
     "full",
+    "induced",
     "k_hop",
     "long_edges",
     "normalizers",

@@ -37,6 +37,14 @@ def number(name: str, value: object, expected: str) -> float:
     return float(value)
 
 
+def positive(name: str, value: object) -> float:
+    """`value` as a finite float above zero."""
+    found = number(name, value, "a number > 0")
+    if not 0.0 < found < float("inf"):
+        raise ValueError(f"{name}: found {value}, expected a number > 0")
+    return found
+
+
 def tensor(name: str, value: object) -> Tensor:
     """`value` as a tensor."""
     if not isinstance(value, Tensor):

@@ -143,17 +143,28 @@ def test_options_reach_the_trial(tmp_path):
         "warmup": 1,
         "label_smoothing": 0.125,
         "precision": "bfloat16",
-        "batch_size": 16,
+        "region": 3,
+        "halo": 1,
+        "steps": 2,
+        "hide": 0.3,
+        "fill": 0.5,
     }
     named = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    named += ["--num-neighbors", "5,4", "--metric", "accuracy"]
     rest = ["--first-seed", "7", "--threads", "1", "--checkpoints", str(tmp_path / "checkpoints")]
     assert cli.run(["train", *BOARD, *named, *rest, "--out", str(tmp_path)]) == 0
     (row,) = read_rows(tmp_path / "trials.jsonl")
-    settings |= {"num_neighbors": [5, 4], "judged_by": "accuracy"}
     expected = {**settings, "seed": 7, "options": "size=8", "hidden": 8, "epochs": 2, "threads": 1}
     assert {name: row[name] for name in expected} == expected
     assert [path.stem for path in (tmp_path / "checkpoints").iterdir()] == [row["key"]]
+
+
+def test_options_of_batches_reach_the_trial(tmp_path):
+    named = ["--breadth", "2", "--batch-size", "16", "--num-neighbors", "5,4"]
+    named += ["--metric", "accuracy"]
+    assert cli.run(["train", *BOARD, *named, "--out", str(tmp_path)]) == 0
+    (row,) = read_rows(tmp_path / "trials.jsonl")
+    assert (row["batch_size"], row["num_neighbors"]) == (16, [5, 4])
+    assert row["metric"] == row["judged_by"] == "accuracy"
 
 
 @pytest.mark.parametrize(("depth", "breadth"), [(3, 1), (4, 2)])
@@ -255,7 +266,7 @@ OUT = ["--out", "results"]
         (["train", "--dataset", "coral"], "dataset: found 'coral', expected one of cora, citeseer"),
         (
             ["train", *KARATE, "--model", "gta"],
-            "model: found 'gta', expected one of attention, gat",
+            "model: found 'gta', expected one of attention, recurrent",
         ),
         (["train", *KARATE, "--score", "dott"], "score: found 'dott', expected one of dot"),
         (

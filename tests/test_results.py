@@ -18,6 +18,8 @@ from gattn.compare.known import table as known_table
 from gattn.compare.learned import cases as learned_cases
 from gattn.compare.learned_shown import TABLES as LEARNED
 from gattn.compare.paired import markdown, paired
+from gattn.compare.published import STUDIES as PUBLISHED
+from gattn.compare.published.table import table as published_table
 from gattn.compare.studies import STUDIES
 from gattn.compare.table import markdown as study_table
 
@@ -185,3 +187,19 @@ def test_what_is_said_of_the_candidates_of_diffusion():
         ]
         ahead[dataset] = sum(mine > none for mine, none in zip(*mean, strict=True))
     assert ahead == {"cora": 3, "citeseer": 1}
+
+
+@pytest.mark.parametrize("name", ["minesweeper"])
+def test_the_tables_of_minesweeper(name):
+    study, rows = PUBLISHED[name], read_rows(RESULTS / "published" / name / "trials.jsonl")
+    text = (RESULTS / "minesweeper.md").read_text()
+    place = re.search(f"<!-- table {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+    assert place.strip() == published_table(study, rows).strip()
+    planned = {trial.key() for line in study.lines for trial in line.final(rows)}
+    assert {row["key"] for row in rows if row["status"] == "ok"} == planned
+
+
+def test_ten_masks_of_minesweeper_are_above_the_published():
+    rows = read_rows(RESULTS / "published" / "minesweeper" / "trials.jsonl")
+    assert [row["split"] for row in rows] == list(range(10))
+    assert sum(row["test"] for row in rows) / 10 >= 0.98

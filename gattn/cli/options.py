@@ -8,7 +8,7 @@ from typing import Annotated
 
 from gattn._arguments import WHOLE, about, number
 
-MODELS = "attention, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
+MODELS = "attention, recurrent, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
 MODELS += ", diffusion, layer, layer-blind"
 SCORES = (
     "dot, scaled_dot, general, cosine, additive, gat, gatv2, distance, supergat_mx, supergat_sd, "
@@ -22,6 +22,8 @@ TUNED = "[dim]\\[default: by model, see below][/dim]"
 USUAL = (
     "Defaults of the model attention: score scaled_dot, normalizer softmax, layers 2, hidden 32, "
     "heads 8, dropout 0.2, epochs 200, lr 0.01, weight_decay 0.0, optimizer adamw. "
+    "Of recurrent: score scaled_dot, normalizer sigmoid, layers 12, hidden 32, heads 4, "
+    "dropout 0.0, epochs 400, lr 0.005, weight_decay 0.0, optimizer adamw. "
     "Of layer and layer-blind: score scaled_dot, normalizer softmax, layers 1, hidden 64, heads 1, "
     "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Of all others, the GAT "
     "paper's: layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
@@ -32,7 +34,7 @@ USUAL = (
 SETTINGS = ("layers", "hidden", "heads", "dropout", "epochs", "lr", "weight_decay")
 SETTINGS += ("optimizer", "patience", "restart", "attention_dropout", "feature_dropout")
 SETTINGS += ("monitor", "clip", "scheduler", "lr_factor", "lr_every", "warmup", "label_smoothing")
-SETTINGS += ("precision", "batch_size", "judged_by")
+SETTINGS += ("precision", "batch_size", "judged_by", "region", "halo", "steps", "hide", "fill")
 """Options that are a trial's settings of the same name."""
 
 of_model = partial(about, "Model")
@@ -115,6 +117,22 @@ Smoothing = Annotated[
 Precision = Annotated[
     str | None,
     of_training("float32, bfloat16 or float16.", metavar="NAME", show_default="float32"),
+]
+Region = Annotated[
+    int | None,
+    of_training("Train on balls of this radius, in hops.", show_default="all nodes", **WHOLE),
+]
+Halo = Annotated[
+    int | None,
+    of_training("Of a region: hops within its border that teach nothing.", **WHOLE),
+]
+Steps = Annotated[int | None, of_training("Regions of an epoch.", show_default="1", **WHOLE)]
+Hide = Annotated[
+    float | None,
+    of_training("Largest share of nodes whose features are hidden, to be filled in.", **DECIMAL),
+]
+Fill = Annotated[
+    float | None, of_training("Weight of filling in.", show_default="1 with --hide", **DECIMAL)
 ]
 BatchSize = Annotated[
     int | None,

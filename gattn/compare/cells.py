@@ -27,7 +27,7 @@ METRIC_TITLES = {
 class Cell:
     """One combination of settings: its finished rows, the reasons of those that failed.
 
-    `cut` is the number of trials that a budget kept from running.
+    `cut` is the number of trials that a budget kept from running, `identity` that of its rows.
     """
 
     settings: Mapping[str, Any]
@@ -35,6 +35,7 @@ class Cell:
     rows: tuple[Row, ...]
     reasons: tuple[str, ...]
     cut: int = 0
+    identity: tuple[Any, ...] = ()
 
     def mean(self, name: str) -> float | None:
         """Return the mean of a column, None where no row has a number."""
@@ -55,11 +56,8 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in {row["key"]: row for row in rows}.values():
-        settings = {name: row.get(name) for name in SETTINGS}
-        # Wherever a file was when it was trained on: rows of one content belong together.
-        settings["dataset"] = row.get("dataset_sha256") or row["dataset"]
-        groups.setdefault(tuple(map(_frozen, settings.values())), []).append(row)
-    found = [_cell(group) for group in groups.values()]
+        groups.setdefault(identity(row), []).append(row)
+    found = [_cell(name, group) for name, group in groups.items()]
     first = ("dataset", "options", "model", "depth")
     return sorted(
         found,
@@ -68,6 +66,16 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
             place(cell.settings["breadth"]),
         ),
     )
+
+
+def identity(row: Row) -> tuple[Any, ...]:
+    """Return what rows of one cell have in common: their settings, and of a file its content.
+
+    Wherever a file was when it was trained on, rows of one content belong together.
+    """
+    settings = {name: row.get(name) for name in SETTINGS}
+    settings["dataset"] = row.get("dataset_sha256") or row["dataset"]
+    return tuple(map(_frozen, settings.values()))
 
 
 def grouped(found: Iterable[Cell], free: Sequence[str]) -> list[list[Cell]]:
@@ -128,14 +136,14 @@ def title(cell: Cell) -> str:
     return METRIC_TITLES.get(cell.metric, cell.metric)
 
 
-def _cell(group: list[Row]) -> Cell:
+def _cell(name: tuple[Any, ...], group: list[Row]) -> Cell:
     # Rows older than a setting have no column for it.
     settings = {name: group[0].get(name) for name in SETTINGS}
     settings["dataset"] = dataset_title(group[-1])
     finished = tuple(row for row in group if row["status"] == "ok")
     reasons = tuple(row["reason"] for row in group if row["status"] == "failed")
     cut = sum(row["status"] == "cut" for row in group)
-    return Cell(settings, group[0]["metric"], finished, reasons, cut)
+    return Cell(settings, group[0]["metric"], finished, reasons, cut, name)
 
 
 def _frozen(value: Any) -> Any:

@@ -197,6 +197,25 @@ def _attention(trial: Trial, in_channels: int, out_channels: int, **more: Any) -
     return Surrounded(model) if needs_clusters(trial.depth) else model
 
 
+def _recurrent(trial: Trial, in_channels: int, out_channels: int, **more: Any) -> nn.Module:
+    rings = kind_of(trial.breadth) == "hops" and trial.breadth != 0
+    model = gattn_nn.RecurrentGNN(
+        in_channels,
+        trial.hidden,
+        trial.layers,
+        out_channels,
+        fewest=-(-trial.layers // 4),
+        growing=trial.epochs * (trial.steps or 1) // 2,
+        heads=trial.heads,
+        dropout=trial.dropout,
+        **({"hop_start": "rings"} if rings else {}),
+        **_looking(trial),
+        **_parts(trial),
+        **more,
+    )
+    return Surrounded(model) if needs_clusters(trial.depth) else model
+
+
 def _layer(
     hop_bias: bool, trial: Trial, in_channels: int, out_channels: int, **more: Any
 ) -> nn.Module:
@@ -300,6 +319,19 @@ _ATTENTION: dict[str, Setting] = {
 }
 
 
+_RECURRENT: dict[str, Setting] = {
+    "score": "scaled_dot",
+    "normalizer": "sigmoid",
+    "layers": 12,
+    "hidden": 32,
+    "heads": 4,
+    "dropout": 0.0,
+    "epochs": 400,
+    "lr": 0.005,
+    "weight_decay": 0.0,
+    "optimizer": "adamw",
+}
+
 _LAYER: dict[str, Setting] = {
     "score": "scaled_dot",
     "normalizer": "softmax",
@@ -325,6 +357,14 @@ MODELS: dict[str, Model] = {
         (1, 2, 3, 4),
         _ATTENTION,
         "residual blocks of GraphAttention over k-hop balls",
+        kinds=KINDS,
+    ),
+    "recurrent": Model(
+        _recurrent,
+        _ball,
+        (1, 2, 3, 4),
+        _RECURRENT,
+        "one such block over and over, `layers` times",
         kinds=KINDS,
     ),
     "gat": _drop_in(gattn_nn.GATConv, "the GAT recipe over gattn.nn.GATConv"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gattn.compare.models import MODELS, Edges
 from gattn.compare.surroundings import Structure, needs_clusters, surrounded
+from gattn.nn import FillingIn
 from gattn.train import BatchStructure, Epoch, FitResult, Logger, fit, seed_everything
 from gattn.train.distributed import World, device_of, together
 
@@ -29,6 +30,17 @@ def build_structure(trial: Trial, task: Task) -> Structure:
     if not isinstance(pairs, Tensor) and needs_clusters(trial.depth):
         return surrounded(pairs, task.edge_index)
     return pairs
+
+
+def build_model(trial: Trial, task: Task) -> nn.Module:
+    """Return the trial's model, its parameters drawn by torch's generator."""
+    build, features, classes = MODELS[trial.model].build, task.x.size(1), task.num_classes
+    if trial.hide is None:
+        return build(trial, features, classes)
+    one_hot = bool(((task.x == 0) | (task.x == 1)).all() and (task.x.sum(1) == 1).all())
+    model, kind = build(trial, features, classes + features), "category" if one_hot else "values"
+    assert trial.fill is not None  # set by Trial
+    return FillingIn(model, features, trial.hide, trial.fill, kind)
 
 
 def in_batches(trial: Trial, structure: Structure) -> Structure | BatchStructure:
@@ -102,7 +114,7 @@ def _trained(
 ) -> tuple[nn.Module, FitResult]:
     device = device_of(str(device))
     seed_everything(trial.seed)
-    model = MODELS[trial.model].build(trial, task.x.size(1), task.num_classes).to(device)
+    model = build_model(trial, task).to(device)
     task = task if trial.judged_by is None else replace(task, metric=trial.judged_by)
     result = fit(
         model,

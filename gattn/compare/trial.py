@@ -87,6 +87,12 @@ class Trial:
         warmup: epochs before the full learning rate.
         label_smoothing: in the loss.
         precision: of the computation.
+        region: radius of the balls that are trained on.
+        halo: of them.
+        steps: of an epoch.
+        hide: the largest share of nodes whose features a training step hides, and has filled in
+            again (`gattn.nn.FillingIn`); None hides none.
+        fill: the weight of that; None stands for 1.
         batch_size: training nodes of a step.
         num_neighbors: of a node in each hop of a batch.
         judged_by: a metric that is better where it is more, a name of `gattn.metrics.METRICS`,
@@ -128,6 +134,11 @@ class Trial:
     warmup: int | None = None
     label_smoothing: float | None = None
     precision: str | None = None
+    region: int | None = None
+    halo: int | None = None
+    steps: int | None = None
+    hide: float | None = None
+    fill: float | None = None
     batch_size: int | None = None
     num_neighbors: tuple[int, ...] | None = None
     judged_by: str | None = None
@@ -170,11 +181,20 @@ class Trial:
         check.fraction("dropout", self.dropout)
         if self.split is not None:
             check.integer("split", self.split, 0)
+        self._check_hiding()
         if self.num_neighbors is not None:
             object.__setattr__(self, "num_neighbors", self.settings().num_neighbors)
         if self.judged_by is not None:
             check.one_of("metric", self.judged_by, BETTER_MORE)
         self.settings()
+
+    def _check_hiding(self) -> None:
+        if self.hide is not None:
+            object.__setattr__(self, "hide", check.fraction("hide", self.hide))
+            weight = 1.0 if self.fill is None else self.fill
+            object.__setattr__(self, "fill", check.positive("fill", weight))
+        elif self.fill is not None:
+            raise ValueError(f"fill: found {self.fill}, expected none where none is hidden")
 
     def _check_batches(self) -> None:
         """Batches hold what is within some hops, one number of neighbours for each."""

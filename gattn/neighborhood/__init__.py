@@ -28,6 +28,7 @@ from gattn.neighborhood.estimating import Interval as Interval
 from gattn.neighborhood.estimating import estimate as estimate
 from gattn.neighborhood.expander import expander as expander
 from gattn.neighborhood.expander import long_edges as long_edges
+from gattn.neighborhood.inducing import induced as induced
 from gattn.neighborhood.khop import k_hop as k_hop
 from gattn.neighborhood.span import Span as Span
 from gattn.neighborhood.sparse import Sparse as Sparse
@@ -53,6 +54,7 @@ __all__ = [
     "expander",
     "from_edge_index",
     "full",
+    "induced",
     "k_hop",
     "long_edges",
     "window",

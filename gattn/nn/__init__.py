@@ -6,6 +6,7 @@ from gattn.nn.conv import GATConv as GATConv
 from gattn.nn.conv import GATv2Conv as GATv2Conv
 from gattn.nn.conv import TransformerConv as TransformerConv
 from gattn.nn.diffusion import DiffusionAttention as DiffusionAttention
+from gattn.nn.filling import FillingIn as FillingIn
 from gattn.nn.hop_tokens import HopTokenAttention as HopTokenAttention
 from gattn.nn.learned_span import LearnedSpan as LearnedSpan
 from gattn.nn.levels import DEPTHS as DEPTHS
@@ -18,6 +19,7 @@ from gattn.nn.models import GAT as GAT
 from gattn.nn.models import AttentionBlock as AttentionBlock
 from gattn.nn.models import AttentionGNN as AttentionGNN
 from gattn.nn.position import Rotary as Rotary
+from gattn.nn.recurrent import RecurrentGNN as RecurrentGNN
 from gattn.nn.sequence import SequenceAttention as SequenceAttention
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "DepthBreadth",
     "DiffusionAttention",
     "FeatureLevel",
+    "FillingIn",
     "GATConv",
     "GATv2Conv",
     "GraphAttention",
@@ -37,6 +40,7 @@ __all__ = [
     "HopTokenAttention",
     "LayerAttention",
     "LearnedSpan",
+    "RecurrentGNN",
     "Rotary",
     "SequenceAttention",
     "TransformerConv",

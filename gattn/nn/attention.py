@@ -23,6 +23,11 @@ from gattn.normalizers import Normalizer
 from gattn.ops.dispatch import BACKENDS
 from gattn.scores import ScaledDot, Score
 
+HOP_STARTS = ("flat", "rings")
+
+# A factor of 1 / 20 under a softmax or a sigmoid: small, and not too small to grow.
+_ELSEWHERE = -3.0
+
 
 class Sides(NamedTuple):
     """What a call works on: both sides `[..., N, H, C]`, their form, and who attends to whom."""
@@ -51,8 +56,10 @@ class GraphAttention(nn.Module):
         score: how query and key are compared: a class of `gattn.scores`, built for the heads and
             channels of this layer, or an instance, which is used as it is.
         normalizer: scores of a row to weights of a row.
-        hop_bias: K: learn a bias for each head and hop `0 .. K`, zero at the start; farther hops
-            share the last. `None` = no hop bias.
+        hop_bias: K: learn a bias for each head and hop `0 .. K`; farther hops share the last.
+            `None` = no hop bias.
+        hop_start: the hop bias at the start: "flat" is zero; with "rings" head h starts at the
+            hop 1 + h mod K, and the bias of all others is -3.
         span: "learned" = every head learns how far it looks, up to K hops (`LearnedSpan`).
         span_ramp: of the learned span: hops over which it fades out.
         span_price: of the learned span: what a hop costs; `gattn.train.fit` adds it to the loss.
@@ -84,6 +91,7 @@ class GraphAttention(nn.Module):
         score: Score | type[Score] = ScaledDot,
         normalizer: Normalizer | None = None,
         hop_bias: int | None = None,
+        hop_start: str = "flat",
         span: str | None = None,
         span_ramp: float = 1.0,
         span_price: float = 0.0,
@@ -113,6 +121,7 @@ class GraphAttention(nn.Module):
         self._build_projections(share_key_value)
         self._build_edges(edge_dim)
         self._build_levels(hop_bias, per_channel, hop_mixing, feature_tokens)
+        self._start_hops(hop_start)
         settings = {"ramp": span_ramp, "price": span_price}
         self.span = built_span(span, hop_bias, self.heads, self.normalizer, **settings)
         if span is not None and hop_mixing != "softmax":
@@ -176,13 +185,27 @@ class GraphAttention(nn.Module):
         if "cluster" in self.levels:
             self.cluster_level = ClusterLevel(*size)
 
+    def _start_hops(self, hop_start: str) -> None:
+        _check.one_of("hop_start", hop_start, HOP_STARTS)
+        if hop_start == "rings" and (self.hop_bias is None or len(self.hop_bias) < 2):
+            raise ValueError("hop_start: found 'rings', expected a hop_bias of one hop or more")
+        self.hop_start = hop_start
+        self._reset_hops()
+
+    @torch.no_grad()
+    def _reset_hops(self) -> None:
+        zeros(self.hop_bias)
+        if self.hop_bias is not None and self.hop_start == "rings":
+            head = torch.arange(self.heads)
+            self.hop_bias.fill_(_ELSEWHERE)[1 + head % (len(self.hop_bias) - 1), head] = 0.0
+
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
         for part in self.children():
             part.reset_parameters()  # type: ignore[operator]
         glorot(self.edge_key)
         glorot(self.edge_value)
-        zeros(self.hop_bias)
+        self._reset_hops()
         zeros(self.bias)
 
     def forward(

@@ -62,7 +62,7 @@ class AttentionBlock(nn.Module):
             raise ValueError(
                 f"hidden_channels: found {channels}, expected a multiple of heads = {heads}"
             )
-        self.norm_attention, self.norm_feed = _norm(norm, channels), _norm(norm, channels)
+        self.norm_attention, self.norm_feed = built_norm(norm, channels), built_norm(norm, channels)
         self.attention = layer(
             channels, channels // heads, heads, dropout=dropout, concat=True, **attention
         )
@@ -143,7 +143,7 @@ class AttentionGNN(nn.Module):
         )
         self.jk = _jumping(jk, hidden_channels, num_layers, heads)
         width = hidden_channels * num_layers if jk == "cat" else hidden_channels
-        self.norm_out = _norm(norm, width)
+        self.norm_out = built_norm(norm, width)
         self.lin_out = nn.Linear(width, self.out_channels)
         self.dropout = nn.Dropout(dropout)
 
@@ -216,7 +216,8 @@ class _Jumping(pyg_models.JumpingKnowledge):
         return super().forward([x.flatten(0, -2) for x in xs]).unflatten(0, nodes)
 
 
-def _norm(norm: Norm, channels: int) -> nn.Module:
+def built_norm(norm: Norm, channels: int) -> nn.Module:
+    """A normalisation of its name, its class or nothing."""
     if norm is None:
         return nn.Identity()
     return normalization_resolver(norm, channels) if isinstance(norm, str) else norm(channels)

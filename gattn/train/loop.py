@@ -47,7 +47,7 @@ def fit(
 
     Args:
         model: called as `model(task.x, structure)`, returns logits `[N, num_classes]` (or `[N, 1]`
-            for two classes).
+            for two classes); in training also those of several readouts, `[T, N, num_classes]`.
         task: features, labels, masks and the metric.
         structure: an edge_index, a Neighborhood, or whatever the model takes; or a function that
             makes it of edge_index and num_nodes; with a `batch_size` a `BatchStructure`, or such a

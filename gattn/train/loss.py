@@ -16,11 +16,14 @@ def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
     With a smoothing of s a node of class y counts as (1 - s) of class y and s / K of each of K.
 
     Args:
-        logits: `[n, K]`, or `[n, 1]` for two classes.
+        logits: `[n, K]`, or `[n, 1]` for two classes; with an axis before for several readouts,
+            whose losses are averaged.
         y: `[n]`.
         smoothing: s.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
+    y = y.expand(logits.shape[:-1]).flatten()
+    logits = logits.flatten(0, -2)
     if logits.size(1) > 1:
         return F.cross_entropy(logits, y, label_smoothing=smoothing)
     wanted = y.to(logits.dtype)

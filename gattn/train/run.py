@@ -21,6 +21,7 @@ from gattn.train.identity import check_identity, identity, plain, shapes
 from gattn.train.loss import check_finite, cross_entropy, penalty
 from gattn.train.monitor import Monitor
 from gattn.train.records import Epoch, FitResult
+from gattn.train.regions import Regions
 from gattn.train.schedule import Schedule
 from gattn.train.settings import OPTIMIZERS, PRECISIONS, Settings
 
@@ -43,7 +44,10 @@ class Run:
     ) -> None:
         self.model, self.task, self.settings = model, task, settings
         train, self.val, self.test = (mask.nonzero()[:, 0] for mask in task.split(split))
-        self.source = source_of(task, structure, settings, train, seed)
+        if settings.region is None:
+            self.source = source_of(task, structure, settings, train, seed)
+        else:
+            self.source = Regions(task, structure, train, settings)
         self.world = World.here()
         self.parallel = parallel(model, self.world)
         self.optimizer = OPTIMIZERS[settings.optimizer](
@@ -110,7 +114,7 @@ class Run:
         self.optimizer.zero_grad()
         with self._autocast():
             logits = self.parallel(part.x, part.structure)
-        loss = cross_entropy(logits[part.rows], part.y, self.settings.label_smoothing)
+        loss = cross_entropy(logits[..., part.rows, :], part.y, self.settings.label_smoothing)
         loss = loss * part.weight
         mean = self.world.mean(loss.detach()).item()
         check_finite(mean, number)

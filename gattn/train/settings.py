@@ -55,6 +55,11 @@ class Settings:
             that is minimised (the validation loss is without).
         precision: "float32" computes as the parameters are; "bfloat16" and "float16" under
             `torch.autocast`, the latter with a scaled loss. Parameters keep their type.
+        region: train on balls of this radius, in hops, each around a training node drawn anew, in
+            the place of the whole graph; None takes the whole. Validation sees the whole graph.
+        halo: of a region: training nodes within so many hops of its border, which cuts off what
+            they would see, are not learnt from.
+        steps: of an epoch, each in a region of its own.
         batch_size: training nodes of a step, in a new order every epoch; None is all of them, in
             the whole graph.
         num_neighbors: neighbours that a node of a batch picks in each hop, -1 for all: one number
@@ -78,6 +83,9 @@ class Settings:
     warmup: int = 0
     label_smoothing: float = 0.0
     precision: str = "float32"
+    region: int | None = None
+    halo: int = 0
+    steps: int = 1
     batch_size: int | None = None
     num_neighbors: tuple[int, ...] | None = None
 
@@ -93,6 +101,7 @@ class Settings:
         _check_number("clip", self.clip, "> 0", lambda norm: 0 < norm < inf)
         _check_number("label_smoothing", self.label_smoothing, "in [0, 1)", lambda s: 0 <= s < 1)
         self._check_schedule()
+        self._check_regions()
         self._check_batches()
 
     def _check_schedule(self) -> None:
@@ -107,6 +116,21 @@ class Settings:
         _check_number("lr_factor", self.lr_factor, "in (0, 1)", lambda factor: 0 < factor < 1)
         if self.lr_every is not None:
             check.integer("lr_every", self.lr_every, 1)
+
+    def _check_regions(self) -> None:
+        check.integer("steps", self.steps, 1)
+        if self.region is None:
+            for name in ("halo", "steps"):
+                found, expected = getattr(self, name), getattr(Settings, name)
+                if found != expected:
+                    raise ValueError(f"{name}: found {found}, expected {expected} without a region")
+        else:
+            check.integer("region", self.region, 1)
+            if self.batch_size is not None:
+                raise ValueError(
+                    f"region: found {self.region} and a batch_size, expected one of them"
+                )
+            check.integer("halo", self.halo, 0, self.region)
 
     def _check_batches(self) -> None:
         if self.batch_size is not None:

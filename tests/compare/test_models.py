@@ -13,7 +13,7 @@ from gattn.data import load
 from gattn.nn import DEPTHS, GraphAttention
 
 KARATE = load("karate")
-OURS = ("attention", "layer", "layer-blind")
+OURS = ("attention", "recurrent", "layer", "layer-blind")
 CLASSIC = [name for name in MODELS if name not in (*OURS, "diffusion")]
 
 

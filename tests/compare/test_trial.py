@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from gattn.compare import MODELS, Trial, read_rows, run_trial
+from gattn.compare.training import build_model
 from gattn.compare.trial import load_task
 from gattn.data import DatasetError, encoded, load
+from gattn.nn import FillingIn
 from gattn.train import Settings
 
 INSIDE = ("hop_mass", "gate", "radius")
@@ -73,11 +75,12 @@ def test_every_setting_is_in_the_key():
         warmup=3,
         label_smoothing=0.1,
         precision="bfloat16",
+        hide=0.2,
         batch_size=5,
         judged_by="accuracy",
     )
     of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
-    of_others += ("num_neighbors", "dataset_sha256")
+    of_others += ("num_neighbors", "dataset_sha256", "region", "halo", "steps", "fill")
     for field in fields(Trial):
         if field.name not in ("model", "dataset_sha256", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
@@ -85,6 +88,10 @@ def test_every_setting_is_in_the_key():
     in_steps = replace(TRIAL, scheduler="step")
     assert replace(in_steps, lr_factor=0.2).key() != in_steps.key()
     assert replace(in_steps, lr_every=2).key() != in_steps.key()
+    hiding, on_balls = replace(TRIAL, hide=0.2), replace(TRIAL, region=4)
+    assert hiding.fill == 1.0 and replace(hiding, fill=0.5).key() != hiding.key()
+    assert len({replace(on_balls, **one).key() for one in ({}, {"halo": 1}, {"steps": 2})}) == 3
+    assert on_balls.key() != TRIAL.key()
     in_batches = replace(TRIAL, batch_size=5)
     assert replace(in_batches, num_neighbors=(3, 3)).key() != in_batches.key()
     assert Trial.of("karate", "gat").key() != Trial.of("karate", "gatv2").key()
@@ -94,7 +101,7 @@ def test_every_setting_is_in_the_key():
     ("wrong", "message"),
     [
         ({"dataset": "coral"}, "dataset: found 'coral', expected one of cora, citeseer"),
-        ({"model": "gta"}, "model: found 'gta', expected one of attention, gat"),
+        ({"model": "gta"}, "model: found 'gta', expected one of attention, recurrent"),
         ({"score": "dott"}, "score: found 'dott', expected one of dot, scaled_dot"),
         ({"normalizer": None}, "normalizer: found None, expected one of softmax"),
         ({"breadth": -1}, "breadth: found -1, expected an int >= 0"),
@@ -108,6 +115,9 @@ def test_every_setting_is_in_the_key():
         ({"optimizer": "sgd"}, "optimizer: found 'sgd', expected one of adam, adamw"),
         ({"seed": -1}, "seed: found -1"),
         ({"split": -1}, "split: found -1"),
+        ({"hide": 2}, "hide: found 2"),
+        ({"fill": 0.5}, "fill: found 0.5, expected none where none is hidden"),
+        ({"hide": 0.2, "fill": -1.0}, "fill: found -1.0, expected a number > 0"),
     ],
 )
 def test_settings_are_checked(wrong, message):
@@ -284,6 +294,18 @@ def test_looking_inside_changes_no_result(monkeypatch):
     monkeypatch.setattr("gattn.compare.trial.summary", lambda *_, **__: {})
     without = inside(breadth=2, dropout=0.5)
     assert (found["val"], found["test"]) == (without["val"], without["test"])
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_what_is_hidden_is_filled_in(noise):
+    task = load("minesweeper", size=8)
+    task = replace(task, x=task.x + noise * torch.rand(task.x.shape))
+    trial = Trial.of("minesweeper", "recurrent", layers=3, hidden=8, epochs=2, hide=0.5, fill=0.2)
+    model = build_model(trial, task)
+    assert isinstance(model, FillingIn) and model.weight == 0.2 and model.share == 0.5
+    assert model.kind == ("values" if noise else "category")
+    row = run_trial(trial, task)
+    assert row["status"] == "ok" and row["hide"] == 0.5 and 0 <= row["test"] <= 1
 
 
 @pytest.mark.parametrize("model", ["attention", "gat", "diffusion", "layer"])

@@ -278,3 +278,19 @@ def test_a_pair_in_the_wrong_order_is_told_the_right_one():
         ValueError, match=r"those of .*; a pair of features is \(x_target, x_source"
     ):
         made((torch.randn(5, 4), torch.randn(3, 4)), gattn.full((5, 3)))
+
+
+def test_heads_can_start_at_rings_of_their_own():
+    made = layer(4, 3, heads=5, hop_bias=2, hop_start="rings")
+    near = torch.tensor([1, 2, 1, 2, 1])
+    expected = torch.full((3, 5), -3.0, dtype=made.hop_bias.dtype)
+    expected[near, torch.arange(5)] = 0.0
+    assert torch.equal(made.hop_bias, expected)
+    made.hop_bias.data.zero_()
+    made.reset_parameters()
+    assert torch.equal(made.hop_bias, expected)
+    for options in ({}, {"hop_bias": 0}):
+        with pytest.raises(ValueError, match="hop_start: found 'rings', expected a hop_bias"):
+            layer(4, 3, hop_start="rings", **options)
+    with pytest.raises(ValueError, match="hop_start: found 'near'"):
+        layer(4, 3, hop_start="near")

@@ -24,3 +24,10 @@ def test_half_logits_are_summed_in_float32():
     logits = torch.randn(5, 3).to(torch.bfloat16)
     assert cross_entropy(logits, Y).dtype == torch.float32
     assert cross_entropy(logits, Y) == F.cross_entropy(logits.float(), Y)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_losses_of_several_readouts_are_averaged(classes):
+    logits, y = torch.randn(4, 5, classes), Y
+    each = torch.stack([cross_entropy(one, y, 0.1) for one in logits])
+    torch.testing.assert_close(cross_entropy(logits, y, 0.1), each.mean())

@@ -53,7 +53,8 @@ def radii(found: Sequence[Shown]) -> Markup | None:
     lines = []
     for each in found:
         for row in each.cell.rows:
-            for number, layer in enumerate(row.get("radius") or (), start=1):
+            layers: list[Any] = row.get("radius") or []
+            for number, layer in enumerate(layers, start=1):
                 said = ", ".join(f"{value:.2g}" for value in layer or ())
                 link = tag("a", each.name, href=f"#{each.anchor}")
                 lines.append((link, row.get("seed"), number, said))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gattn.compare.cells import SETTINGS, Cell, cells, grouped, title, varying
+from gattn.compare.cells import SETTINGS, Cell, cells, grouped, identity, title, varying
 from gattn.compare.statistics import interval
 from gattn.compare.trial import Row
 
@@ -72,10 +72,10 @@ def shown(rows: Iterable[Row]) -> list[Shown]:
     last = list({row["key"]: row for row in rows}.values())
     found = cells(last)
     differing = names(found)
-    members: dict[str, list[Row]] = {}
+    members: dict[tuple[Any, ...], list[Row]] = {}
     for row in last:
-        members.setdefault(_identity(row), []).append(row)
-    return [_shown(cell, differing, members[_identity(cell.settings)]) for cell in found]
+        members.setdefault(identity(row), []).append(row)
+    return [_shown(cell, differing, members[cell.identity]) for cell in found]
 
 
 def names(found: Sequence[Cell]) -> list[str]:
@@ -144,7 +144,3 @@ def anchor_of(settings: Mapping[str, Any]) -> str:
     breadth = "".join(c if c.isalnum() else "-" for c in str(settings["breadth"]))
     digits = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"breadth-{breadth}-depth-{settings['depth']}-{digits}"
-
-
-def _identity(settings: Mapping[str, Any]) -> str:
-    return json.dumps([settings.get(name) for name in SETTINGS], default=str)

@@ -15,8 +15,8 @@ import gattn
 from gattn import _check as check
 from gattn import _checkpoint
 from gattn._arguments import options_of
-from gattn.compare.models import MODELS
 from gattn.compare.surroundings import Structure
+from gattn.compare.training import build_model
 from gattn.compare.trial import Trial, build_structure, known_distances, load_task
 from gattn.data import Task
 
@@ -119,7 +119,7 @@ def _check_task(path: Path, identity: Mapping[str, Any], task: Task) -> None:
 
 
 def _model(path: Path, trial: Trial, task: Task, state: Mapping[str, Any]) -> nn.Module:
-    model = MODELS[trial.model].build(trial, task.x.size(1), task.num_classes)
+    model = build_model(trial, task)
     own = {name: value.shape for name, value in model.state_dict().items()}
     wrong = sorted(name for name in {*own, *state} if _shape(state, name) != own.get(name))
     if wrong:

@@ -9,8 +9,11 @@ from gattn.compare.published.citations import CITATIONS
 from gattn.compare.published.line import Line as Line
 from gattn.compare.published.line import Search as Search
 from gattn.compare.published.line import Study as Study
+from gattn.compare.published.minesweeper import BREADTH, MINESWEEPER
 
 STUDIES: dict[str, Study] = {
     "citations": CITATIONS,
+    "minesweeper": MINESWEEPER,
+    "minesweeper-breadth": BREADTH,
 }
 """The studies by name, one module of this package for each."""

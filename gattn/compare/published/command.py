@@ -44,11 +44,14 @@ def tables(names: Sequence[str], out: Path) -> dict[str, str]:
 
 
 def figure(out: Path) -> None:
-    """Draw all studies that have rows."""
+    """Draw all studies that have rows, and what they draw themselves."""
     studies = {name: (study, rows_of(name, out)) for name, study in STUDIES.items()}
     seen = {name: pair for name, pair in studies.items() if _has_results(*pair)}
     if seen:
         draw(seen, out / FIGURE)
+    for name, (study, rows) in seen.items():
+        if study.draw is not None:
+            study.draw(rows, out / name)
 
 
 def _has_results(study: Study, rows: list[Row]) -> bool:
@@ -57,8 +60,11 @@ def _has_results(study: Study, rows: list[Row]) -> bool:
 
 def run(name: str, found: argparse.Namespace) -> None:
     """Train what has no row yet: line by line the search, then the setting that it chose."""
-    for line in STUDIES[name].lines:
+    study = STUDIES[name]
+    for line in study.lines:
         _run_line(name, line, found)
+    if study.besides is not None:
+        study.besides(rows_of(name, found.out), found.out / name, found.root)
 
 
 def _run_line(name: str, line: Line, found: argparse.Namespace) -> None:

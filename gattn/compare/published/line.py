@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gattn.compare.run import grid, latest
@@ -140,7 +141,11 @@ class Study:
     Args:
         asks: the question.
         lines: of the table, in this order.
+        besides: called with the rows, the folder and the root of the datasets when all is trained.
+        draw: called with the rows and the folder, for a figure of the study's own.
     """
 
     asks: str
     lines: tuple[Line, ...]
+    besides: Callable[[Sequence[Row], Path, Path | None], None] | None = None
+    draw: Callable[[Sequence[Row], Path], None] | None = None
