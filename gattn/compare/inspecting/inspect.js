@@ -69,7 +69,7 @@
     for (let ring = 1; ring <= count; ring += 1) {
       behind.push(make("circle", { class: "ring", cx: 0, cy: 0, r: radius(ring) }));
       const name = unknown && ring === count ? "no distance" : `hop ${ring}`;
-      front.push(make("text", { class: "hop", x: 0, y: -radius(ring) + 4 }, name));
+      front.push(make("text", { class: "hop", x: 0, y: -radius(ring) - 14 }, name));
     }
     for (const hop of new Set(others.map((entry) => entry[1]))) {
       const ring = others.filter((entry) => entry[1] === hop);
