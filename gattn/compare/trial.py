@@ -201,7 +201,7 @@ class Trial:
         if self.num_neighbors is not None:
             object.__setattr__(self, "num_neighbors", self.settings().num_neighbors)
         if self.judged_by is not None:
-            check.one_of("judged_by", self.judged_by, BETTER_MORE)
+            check.one_of("metric", self.judged_by, BETTER_MORE)
         self.settings()
 
     def _check_hiding(self) -> None:
