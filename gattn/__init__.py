@@ -13,6 +13,7 @@ from gattn import forms as forms
 from gattn import normalizers as normalizers
 from gattn import scores as scores
 from gattn.diffusion import aggregate as aggregate
+from gattn.diffusion import degree_weights as degree_weights
 from gattn.diffusion import diffuse as diffuse
 from gattn.functional import attend as attend
 from gattn.functional import attend_form as attend_form
@@ -58,6 +59,7 @@ __all__ = [
     "clusters",
     "communities",
     "components",
+    "degree_weights",
     "diffuse",
     "expander",
     "form_weights",

@@ -1,4 +1,4 @@
-"""`aggregate` weights that are there already, and `diffuse` with them over many rounds."""
+"""`aggregate` weights that are there already, `diffuse` with them, and `degree_weights`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def diffuse(
     restart: float = 0.1,
     dropout: float = 0.0,
     feature_dropout: float = 0.0,
+    every: bool = False,
     backend: str | None = None,
 ) -> Tensor:
     r"""Values that go from node to node for K rounds, and start again with probability a.
@@ -88,10 +89,12 @@ def diffuse(
         restart: a, in `[0, 1]`; 1 returns the value.
         dropout: probability to drop a weight, drawn anew in every round.
         feature_dropout: probability to drop a number of what a round begins with.
+        every: return the values after each round, too, from the first, the value itself, on.
         backend: "cpu", "triton", "reference", or `None` for the first that can.
 
     Returns:
         `[N, H, D]` in the dtype of the value; between the rounds it stays in float32 or float64.
+        With `every` `[K + 1, N, H, D]`, where a batch axis stands behind that of the rounds.
 
     Raises:
         TypeError, ValueError: as `aggregate`; or targets and sources differ in number.
@@ -103,11 +106,40 @@ def diffuse(
     stored = _square(_stored(neighborhood))
     ready, held, batch = _checked(weights, value, stored)
     start = state = held.to(ready.dtype)
-    for _ in range(0 if restart == 1 else rounds):
-        state = F.dropout(state, feature_dropout) if feature_dropout else state
-        state = _summed(ready, state, stored, dropout, backend)
-        state = torch.lerp(state, start, restart) if restart else state
-    return _batched.unfold(state.to(value.dtype), batch)
+    states = [state]
+    for _ in range(rounds):
+        if restart < 1:
+            state = F.dropout(state, feature_dropout) if feature_dropout else state
+            state = _summed(ready, state, stored, dropout, backend)
+            state = torch.lerp(state, start, restart) if restart else state
+        states = [*states, state] if every else [state]
+    found = [_batched.unfold(state.to(value.dtype), batch) for state in states]
+    return torch.stack(found) if every else found[0]
+
+
+def degree_weights(neighborhood: Neighborhood) -> Tensor:
+    r"""Weights of pairs by the number of pairs on both sides, and by nothing else.
+
+    $$ w_{ij} = (d_i d_j)^{-1/2} $$
+
+    with d the number of pairs of a node: of a target as a row, of a source in all rows. Of an
+    undirected graph with a loop on every node this is D^-1/2 (A + I) D^-1/2, the weights of a GCN
+    (Kipf & Welling, "Semi-Supervised Classification with Graph Convolutional Networks", 2017).
+
+    Args:
+        neighborhood: who attends to whom.
+
+    Returns:
+        `[E]` float32 in the builder's input order, as `attention_weights` has it.
+
+    Raises:
+        TypeError, ValueError: not a neighbourhood; or a span has too many pairs to write out.
+    """
+    stored = _stored(neighborhood)
+    source, target = stored.edge_index()
+    rows = torch.bincount(target, minlength=stored.num_targets).float()
+    columns = torch.bincount(source, minlength=stored.num_sources).float()
+    return (rows[target] * columns[source]).rsqrt()
 
 
 def _stored(neighborhood: Neighborhood) -> Sparse:

@@ -159,6 +159,15 @@ def test_options_reach_the_trial(tmp_path):
     assert [path.stem for path in (tmp_path / "checkpoints").iterdir()] == [row["key"]]
 
 
+def test_options_of_batches_reach_the_trial(tmp_path):
+    named = ["--breadth", "2", "--batch-size", "16", "--num-neighbors", "5,4"]
+    named += ["--metric", "accuracy"]
+    assert cli.run(["train", *BOARD, *named, "--out", str(tmp_path)]) == 0
+    (row,) = read_rows(tmp_path / "trials.jsonl")
+    assert (row["batch_size"], row["num_neighbors"]) == (16, [5, 4])
+    assert row["metric"] == row["judged_by"] == "accuracy"
+
+
 @pytest.mark.parametrize(("depth", "breadth"), [(3, 1), (4, 2)])
 def test_every_depth_trains(tmp_path, depth, breadth):
     named = ["--depth", str(depth), "--breadth", str(breadth), "--model", "layer"]
@@ -266,10 +275,7 @@ OUT = ["--out", "results"]
             "normalizer: found 'max', expected one of soft",
         ),
         (["train", *KARATE, "--breadth", "-1"], "breadth: found '-1', expected a number of hops"),
-        (
-            ["train", *KARATE, "--breadth", "two"],
-            "breadth: found 'two', expected a number of hops",
-        ),
+        (["train", *KARATE, "--breadth", "two"], "breadth: found 'two', expected a number of hops"),
         (["train", *KARATE, "--lr", "fast"], "'--lr': found 'fast', expected a number"),
         (["train", *KARATE, "--depth", "5"], "depth: found 5"),
         (["train", *KARATE, "--encoding", "sine"], "encoding: found 'sine', expected one of lapl"),
@@ -286,19 +292,20 @@ OUT = ["--out", "results"]
         (["train", *KARATE, "--warmup", "-1"], "warmup: found -1, expected an int >= 0"),
         (["train", *KARATE, "--label-smoothing", "1"], "label_smoothing: found 1.0, expected"),
         (["train", *KARATE, "--precision", "half"], "precision: found 'half', expected one of"),
+        (["train", *KARATE, "--batch-size", "0"], "batch_size: found 0, expected an int >= 1"),
+        (["train", *KARATE, "--num-neighbors", "5"], "num_neighbors: found (5,) without a batch"),
+        (["train", *KARATE, "--num-neighbors", "x"], "--num-neighbors: found 'x', expected whole"),
+        (["train", *KARATE, "--metric", "f2"], "metric: found 'f2', expected one of accuracy"),
         (["train", *KARATE, "--device", "tpu"], "--device: found 'tpu', expected cpu, cuda"),
         (["train", *KARATE, "--threads", "0"], "threads: found 0, expected an int >= 1"),
         (["train", *KARATE, "--option", "size"], "--option: found 'size', expected name=value"),
         (["compare", *KARATE], "Missing option '--out'"),
         (["compare", *OUT], "--dataset: found none, expected a name of `gattn data list`"),
         (["compare", *OUT, "--preset", "demo2"], "--preset: found 'demo2', expected one of demo"),
-        (
-            ["compare", *OUT, *KARATE, "--breadth", "-1"],
-            "breadth: found '-1', expected a number of hops",
-        ),
+        (["compare", *OUT, *KARATE, "--breadth", "-1"], "breadth: found '-1', expected a number"),
         (
             ["compare", *OUT, *KARATE, "--breadth", "1", "x"],
-            "breadth: found 'x', expected a number of hops",
+            "breadth: found 'x', expected a number",
         ),
         (["compare", *OUT, "--dataset", "karate", "coral"], "dataset: found 'coral'"),
         (["compare", "--out", "rows.jsonl", *KARATE], "--out: found the file rows.jsonl, expected"),

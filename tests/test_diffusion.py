@@ -234,3 +234,31 @@ def test_errors_name_what_is_wrong(changes, error, message):
     given = {"weights": torch.ones(30, 2), "value": torch.ones(9, 2, 1), "neighborhood": HOP}
     with pytest.raises(error, match=message):
         gattn.diffuse(**given | changes)
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+@pytest.mark.parametrize("restart", [0.0, 0.3, 1.0])
+def test_every_round_is_what_as_many_rounds_give(batch, restart):
+    weights, value = normalized(BALL), random(*batch, 9, 2, 4)
+    weights = weights.expand(*batch, *weights.shape)
+    found = gattn.diffuse(weights, value, BALL, rounds=3, restart=restart, every=True)
+    assert found.shape == (4, *batch, 9, 2, 4)
+    for rounds, state in enumerate(found):
+        expected = gattn.diffuse(weights, value, BALL, rounds=rounds, restart=restart)
+        torch.testing.assert_close(state, expected)
+
+
+def test_weights_of_degrees_are_those_of_a_gcn():
+    from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+    edges, weights = gcn_norm(torch.cat([EDGES, EDGES.flip(0)], 1).unique(dim=1), num_nodes=9)
+    around = gattn.from_edge_index(edges, 9)
+    torch.testing.assert_close(gattn.degree_weights(around), weights)
+
+
+def test_weights_of_degrees_know_both_sides():
+    around = gattn.from_edge_index(torch.tensor([[0, 0, 2], [1, 0, 1]]), (3, 2))
+    expected = torch.tensor([0.5, 2**-0.5, 2**-0.5])
+    torch.testing.assert_close(gattn.degree_weights(around), expected)
+    window = gattn.window(4, 1)
+    assert gattn.degree_weights(window).shape == (window.num_pairs,)

@@ -21,6 +21,7 @@ OPTIONAL = {
     "pandas",
     "rich",
     "scipy",
+    "tensorboard",
     "torch_geometric",
     "triton",
     "typer",

@@ -12,6 +12,7 @@ from gattn._arguments import WHOLE, about, number
 
 MODELS = "attention, recurrent, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
 MODELS += ", diffusion, layer, layer-blind"
+MODELS += ", paper-gat, decoupled, decoupled-degree, stack-gat, stack"
 SCORES = (
     "dot, scaled_dot, general, cosine, additive, gat, gatv2, distance, supergat_mx, supergat_sd, "
     "mlp, tempered"
@@ -27,8 +28,9 @@ USUAL = (
     "Of recurrent: score scaled_dot, normalizer sigmoid, layers 12, hidden 32, heads 4, "
     "dropout 0.0, epochs 400, lr 0.005, weight_decay 0.0, optimizer adamw. "
     "Of layer and layer-blind: score scaled_dot, normalizer softmax, layers 1, hidden 64, heads 1, "
-    "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Of all others, the GAT "
-    "paper's: layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
+    "dropout 0.0, epochs 300, lr 0.01, weight_decay 0.0, optimizer adam. Those of decoupled "
+    "and stack are in gattn.compare.classics. Of all others, the GAT paper's: "
+    "layers 2, hidden 8, heads 8, dropout 0.6, epochs 200, lr 0.005, "
     "weight_decay 0.0005, optimizer adam, and of diffusion score gat, normalizer softmax, "
     "restart 0.1, attention_dropout 0.2, feature_dropout 0.0; its breadth is the number of rounds."
 )

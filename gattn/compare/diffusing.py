@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -21,8 +23,8 @@ class SparseLinear(nn.Module):
 
     $$ y = \operatorname{dropout}(x)\, W $$
 
-    A node attends to its words: the sum is over entries, `gattn.aggregate` with the features as
-    weights, and what the dropout drops are entries too.
+    What is multiplied, and what the dropout drops, are entries that are not zero. There are no
+    second derivatives.
 
     Args:
         in_channels: features of a node.
@@ -38,19 +40,87 @@ class SparseLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `[N, out_channels]` of features `x` `[N, in_channels]`, which get no gradient."""
-        words, counts = _entries_of(x)
-        dropout = self.dropout if self.training else 0.0
-        return gattn.aggregate(counts, self.weight, words, dropout=dropout)[:, 0]
+        entries = _entries_of(x)
+        values = F.dropout(entries.values, self.dropout, self.training)
+        return Product.apply(values, self.weight[:, 0], entries)
 
 
-def _entries_of(x: Tensor) -> tuple[gattn.Sparse, Tensor]:
-    """Who has which feature, and how much of it, `[E, 1]`."""
+class Entries(NamedTuple):
+    """The entries of a matrix that are not zero, by rows and by columns."""
+
+    values: Tensor  # [E], row by row
+    rowptr: Tensor
+    column: Tensor
+    by_column: Tensor  # [E], entries of the transpose
+    colptr: Tensor
+    row: Tensor
+
+    def matrix(self, values: Tensor) -> Tensor:
+        """The matrix with other values in these places."""
+        return _csr(self.rowptr, self.column, values, len(self.colptr) - 1)
+
+    def transpose(self, values: Tensor) -> Tensor:
+        """The transpose of that."""
+        return _csr(self.colptr, self.row, values[self.by_column], len(self.rowptr) - 1)
+
+
+def _csr(rowptr: Tensor, column: Tensor, values: Tensor, width: int) -> Tensor:
+    size = len(rowptr) - 1, width
+    return torch.sparse_csr_tensor(rowptr, column, values, size, check_invariants=False)
+
+
+class Product(torch.autograd.Function):
+    """A sparse matrix times a dense one; PyTorch's own sorts the entries in every backward."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: Tensor, entries: Entries) -> Tensor:
+        """Return `[N, D]` of values `[E]`, which get no gradient, and `[M, D]`."""
+        ctx.save_for_backward(values)
+        ctx.entries = entries
+        return entries.matrix(values.to(weight.dtype)) @ weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:  # type: ignore[override]
+        """Return the gradient of the dense matrix."""
+        (values,) = ctx.saved_tensors
+        return None, ctx.entries.transpose(values.to(grad.dtype)) @ grad.contiguous(), None
+
+
+def _entries_of(x: Tensor) -> Entries:
     kept = _entries.get(x)
     if kept is None or kept[0] != x._version:
-        node, feature = x.nonzero().T
-        pairs = gattn.from_edge_index(torch.stack([feature, node]), (x.shape[1], x.shape[0]))
-        _entries[x] = kept = x._version, pairs, x.detach()[node, feature, None]
-    return kept[1], kept[2]
+        _entries[x] = kept = x._version, _found(x.detach())
+    return kept[1]
+
+
+def _found(x: Tensor) -> Entries:
+    row, column = x.nonzero().T.contiguous()
+    return entries_at(row, column, x[row, column], (x.shape[0], x.shape[1]))
+
+
+def entries_at(row: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]) -> Entries:
+    """Return the entries of a matrix.
+
+    Args:
+        row: `[E]`, in order.
+        column: `[E]`.
+        values: `[E]`.
+        size: rows and columns of the matrix.
+    """
+    order = column.argsort(stable=True)
+    found = values, _pointers(row, size[0]), column
+    entries = Entries(*found, order, _pointers(column, size[1]), row[order])
+    with warnings.catch_warnings():  # the first matrix of a process says that these are young
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        entries.matrix(entries.values)
+    return entries
+
+
+def _pointers(index: Tensor, count: int) -> Tensor:
+    """Where each of `count` rows begins, `[count + 1]`."""
+    counts = torch.bincount(index, minlength=count)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
 class Diffusing(nn.Module):

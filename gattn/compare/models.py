@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
 import gattn
 from gattn import nn as gattn_nn
 from gattn import normalizers, scores
 from gattn.compare.breadth import KINDS, Breadth, hops_of, kind_of
+from gattn.compare.classics import RECIPES, Decoupled, PaperGAT, Stack
 from gattn.compare.diffusing import Diffusing
+from gattn.compare.networks import Classic, OneLayer
 from gattn.compare.surroundings import Surrounded, needs_clusters
 from gattn.nn import DEPTHS
 
@@ -91,95 +92,6 @@ class Model:
     about: str
     fixed: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("hops",)
-
-
-class Classic(nn.Module):
-    """The network of the GAT paper: dropout, layer, ELU, again; the last layer has one head.
-
-    Args:
-        layer: a class with PyG's interface, such as `GATConv`.
-        in_channels: features of a node.
-        hidden_channels: channels of one head of a hidden layer.
-        out_channels: classes.
-        num_layers: layers, the last one included.
-        heads: heads of a hidden layer, concatenated.
-        dropout: of the features before every layer, and of the attention weights.
-    """
-
-    def __init__(
-        self,
-        layer: Callable[..., nn.Module],
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
-        num_layers: int,
-        heads: int,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.dropout = dropout
-        widths = [in_channels] + [hidden_channels * heads] * (num_layers - 1)
-        hidden = partial(layer, heads=heads, dropout=dropout)
-        last = layer(widths[-1], out_channels, heads=1, concat=False, dropout=dropout)
-        self.layers = nn.ModuleList([*(hidden(w, hidden_channels) for w in widths[:-1]), last])
-
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
-        for number, layer in enumerate(self.layers):
-            x = F.elu(x) if number else x
-            x = layer(F.dropout(x, self.dropout, self.training), edge_index)
-        return x
-
-
-class OneLayer(nn.Module):
-    r"""A layer of attention and nothing that could do its work: no residual, no normalisation.
-
-    $$ y = W_2 \operatorname{attend}(\operatorname{relu}(W_1 x)) $$
-
-    Args:
-        in_channels: features of a node.
-        hidden_channels: width of the layer, a multiple of `heads`.
-        out_channels: classes.
-        heads: of the layer, concatenated.
-        dropout: of what the layer gets, and of the attention weights.
-        layer: `GraphAttention` or one of its kind.
-        attention: further arguments of it.
-
-    Raises:
-        ValueError: `hidden_channels` is no multiple of `heads`.
-    """
-
-    head_readers: ClassVar[dict[str, str]] = {"attention": "lin_out"}
-
-    def __init__(
-        self,
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
-        heads: int,
-        dropout: float,
-        layer: type[gattn_nn.GraphAttention] = gattn_nn.GraphAttention,
-        **attention: Any,
-    ) -> None:
-        super().__init__()
-        if hidden_channels % heads:
-            raise ValueError(f"hidden: found {hidden_channels}, expected a multiple of {heads}")
-        self.dropout = dropout
-        self.lin_in = nn.Linear(in_channels, hidden_channels)
-        self.attention = layer(
-            hidden_channels, hidden_channels // heads, heads, dropout=dropout, **attention
-        )
-        self.lin_out = nn.Linear(hidden_channels, out_channels)
-
-    def forward(
-        self,
-        x: Tensor,
-        neighborhood: gattn.Neighborhood | Tensor,
-        clusters: gattn.Clusters | None = None,
-    ) -> Tensor:
-        """Return logits `[N, out_channels]` of features `x` `[N, in_channels]`."""
-        x = F.dropout(self.lin_in(x).relu(), self.dropout, self.training)
-        return self.lin_out(self.attention(x, neighborhood, clusters=clusters))
 
 
 def _attention(trial: Trial, in_channels: int, out_channels: int, **more: Any) -> nn.Module:
@@ -264,6 +176,52 @@ def _diffusing(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
         normalizer=NORMALIZERS[trial.normalizer](),
         share_key_value=True,
     )
+
+
+def _paper_gat(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    sizes = (in_channels, trial.hidden, out_channels, trial.layers)
+    return PaperGAT(*sizes, trial.heads, trial.dropout)
+
+
+def _decoupled(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    assert trial.attention_dropout is not None and trial.readout is not None
+    assert trial.restart is not None  # checked by Trial
+    parts = {} if trial.score is None else _parts(trial)
+    return Decoupled(
+        in_channels,
+        trial.hidden,
+        out_channels,
+        trial.dropout,
+        trial.attention_dropout,
+        rounds=hops_of(trial.breadth) or 0,
+        restart=trial.restart,
+        readout=trial.readout,
+        score=parts.get("score"),
+        normalizer=parts.get("normalizer"),
+    )
+
+
+def _stack_gat(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    return _stacked(_each(trial, gattn_nn.GATConv), trial, in_channels, out_channels)
+
+
+def _stack(trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    options = {"share_key_value": True, **_looking(trial), **_parts(trial)}
+    layer = _each(trial, options.pop("layer", gattn_nn.GraphAttention), **options)
+    model = _stacked(layer, trial, in_channels, out_channels)
+    return Surrounded(model) if needs_clusters(trial.depth) else model
+
+
+def _each(trial: Trial, layer: Callable[..., nn.Module], **options: Any) -> Callable:
+    if trial.hidden % trial.heads:
+        raise ValueError(f"hidden: found {trial.hidden}, expected a multiple of {trial.heads}")
+    return lambda width, hidden: layer(width, hidden // trial.heads, trial.heads, **options)
+
+
+def _stacked(layer: Callable, trial: Trial, in_channels: int, out_channels: int) -> nn.Module:
+    sizes = (in_channels, trial.hidden, out_channels, trial.layers, trial.dropout)
+    assert trial.norm is not None  # checked by Trial, as for the next two
+    return Stack(layer, *sizes, trial.norm, bool(trial.residual), bool(trial.pre_linear))
 
 
 _MOST_PAIRS = 30_000_000
@@ -406,5 +364,41 @@ MODELS: dict[str, Model] = {
         "the same without a hop bias: it does not know how far away a node is",
         fixed=("layers",),
         kinds=("hops", "full"),
+    ),
+    "paper-gat": Model(
+        _paper_gat,
+        _nearest,
+        (1,),
+        RECIPES["paper-gat"],
+        "the network of the GAT paper, which drops values as well, and its early stopping",
+    ),
+    "decoupled": Model(
+        _decoupled,
+        _nearest,
+        (1,),
+        RECIPES["decoupled"],
+        "two linear layers, then `breadth` rounds of attention among the scores of classes",
+    ),
+    "decoupled-degree": Model(
+        _decoupled,
+        _nearest,
+        (1,),
+        RECIPES["decoupled-degree"],
+        "the same along weights of the degrees: APPNP with a restart, DAGNN with gates",
+    ),
+    "stack-gat": Model(
+        _stack_gat,
+        _edges,
+        (1,),
+        RECIPES["stack-gat"],
+        "the tuned classic: GATConv, residual, norm, ReLU, dropout, then a linear layer",
+    ),
+    "stack": Model(
+        _stack,
+        _ball,
+        (1, 2, 3, 4),
+        RECIPES["stack"],
+        "the same network of GraphAttention over k-hop balls",
+        kinds=KINDS,
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from os import PathLike
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import gattn
 from gattn import _check as check
 from gattn.compare.breadth import Breadth, breadth_of, hops_of, kind_of, reach_of
+from gattn.compare.classics import NORMS
 from gattn.compare.curve import curve
 from gattn.compare.models import MODELS, NORMALIZERS, SCORES, Setting
 from gattn.compare.surroundings import Structure as Structure
@@ -28,8 +29,15 @@ from gattn.compare.training import trained
 from gattn.data import ENCODINGS, NAMES, DatasetError, Task, check_name, content_of, encoded, load
 from gattn.inspection import summary
 from gattn.metrics import BETTER_MORE
+from gattn.nn.diffusion import READOUTS
 from gattn.train import Epoch, Settings, TensorBoard
 
+_OF_MODEL: dict[str, tuple[Any, ...]] = {
+    "readout": READOUTS,
+    "norm": NORMS,
+    **dict.fromkeys(("residual", "pre_linear"), (False, True)),
+}
+"""Settings of some models only, with what they may be."""
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
 _OF_TRAINING = tuple(field.name for field in fields(Settings))[5:]
 """Settings of training that the first rows had not: None stands for what `Settings` has."""
@@ -87,6 +95,10 @@ class Trial:
         warmup: epochs before the full learning rate.
         label_smoothing: in the loss.
         precision: of the computation.
+        readout: of rounds, "last" or "gate"; None for other models, as for the next three.
+        norm: after a layer: "layer", "batch" or "none".
+        residual: whether a layer's input is added to its output.
+        pre_linear: whether a linear layer comes before the first of attention.
         region: radius of the balls that are trained on.
         halo: of them.
         steps: of an epoch.
@@ -134,6 +146,10 @@ class Trial:
     warmup: int | None = None
     label_smoothing: float | None = None
     precision: str | None = None
+    readout: str | None = None
+    norm: str | None = None
+    residual: bool | None = None
+    pre_linear: bool | None = None
     region: int | None = None
     halo: int | None = None
     steps: int | None = None
@@ -185,7 +201,7 @@ class Trial:
         if self.num_neighbors is not None:
             object.__setattr__(self, "num_neighbors", self.settings().num_neighbors)
         if self.judged_by is not None:
-            check.one_of("judged_by", self.judged_by, BETTER_MORE)
+            check.one_of("metric", self.judged_by, BETTER_MORE)
         self.settings()
 
     def _check_hiding(self) -> None:
@@ -239,10 +255,14 @@ class Trial:
                 )
         for name, choices in (("score", SCORES), ("normalizer", NORMALIZERS)):
             self._check_part(name, choices)
+        for name, choices in _OF_MODEL.items():
+            self._check_part(name, choices)
+        if self.pre_linear is False:
+            object.__setattr__(self, "pre_linear", None)  # younger than the first stacks' rows
         if self.encoding is not None:
             check.one_of("encoding", self.encoding, tuple(ENCODINGS))
 
-    def _check_part(self, name: str, choices: dict[str, Any]) -> None:
+    def _check_part(self, name: str, choices: Iterable[Any]) -> None:
         value = getattr(self, name)
         if name in MODELS[self.model].recipe:
             check.one_of(name, value, tuple(choices))

@@ -6,6 +6,7 @@ from gattn.nn.conv import GATConv as GATConv
 from gattn.nn.conv import GATv2Conv as GATv2Conv
 from gattn.nn.conv import TransformerConv as TransformerConv
 from gattn.nn.diffusion import DiffusionAttention as DiffusionAttention
+from gattn.nn.diffusion import RoundGate as RoundGate
 from gattn.nn.filling import FillingIn as FillingIn
 from gattn.nn.hop_tokens import HopTokenAttention as HopTokenAttention
 from gattn.nn.learned_span import LearnedSpan as LearnedSpan
@@ -42,6 +43,7 @@ __all__ = [
     "LearnedSpan",
     "RecurrentGNN",
     "Rotary",
+    "RoundGate",
     "SequenceAttention",
     "TransformerConv",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from gattn import _check
 from gattn.diffusion import diffuse
@@ -13,6 +14,44 @@ from gattn.neighborhood import Clusters, Neighborhood
 from gattn.nn.attention import GraphAttention, Sides
 from gattn.normalizers import Normalizer
 from gattn.scores import ScaledDot, Score
+
+READOUTS = ("last", "gate")
+"""What is made of the rounds: the values after the last one, or a gated sum of all."""
+
+
+class RoundGate(nn.Module):
+    r"""A sum of what a node holds after each round, by a gate that looks at it.
+
+    $$ x_i = \sum_{k = 0}^{K} \sigma\big( \langle g_h, z_i^{(k)} \rangle + b_h \big) z_i^{(k)} $$
+
+    Every node chooses how far it looks. The gates are no shares: they need not sum to one.
+
+    (Liu, Gao & Ji, "Towards Deeper Graph Neural Networks", 2020.)
+
+    Args:
+        heads: H.
+        channels: C.
+    """
+
+    def __init__(self, heads: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(heads, channels))
+        self.bias = nn.Parameter(torch.empty(heads))
+        self.reset_parameters()
+
+    def forward(self, rounds: Tensor) -> Tensor:
+        """The sum `[..., N, H, C]` of the values of all rounds `[K + 1, ..., N, H, C]`."""
+        return (self.gates(rounds)[..., None] * rounds).sum(dim=0)
+
+    def gates(self, rounds: Tensor) -> Tensor:
+        """The gates `[K + 1, ..., N, H]`, in (0, 1)."""
+        return ((rounds * self.weight).sum(dim=-1) + self.bias).sigmoid()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, as those of a linear layer; gates begin near one half."""
+        bound = self.weight.shape[1] ** -0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.zeros_(self.bias)
 
 
 class DiffusionAttention(GraphAttention):
@@ -27,6 +66,9 @@ class DiffusionAttention(GraphAttention):
     node that is far away is weighed by the walks that lead to it, never compared with.
     `gattn.diffuse` says what is held, and what becomes of a node without pairs. With `rounds=1`
     and `restart=0` the layer is `GraphAttention`.
+
+    With `readout="gate"` the output is a sum over all rounds, gated by `RoundGate`, in the place of
+    the last one.
 
     (Wang et al., "Multi-hop Attention Graph Neural Networks", 2021, who add a loop to every node,
     and have an additive score, `gattn.scores.GAT` or `Additive` here.)
@@ -47,6 +89,7 @@ class DiffusionAttention(GraphAttention):
         edge_dim: F, features of a pair, which then enter the score, projected for each.
         dropout: probability to drop a weight in training, drawn anew in every round.
         feature_dropout: probability to drop a number of what a round begins with, in training.
+        readout: "last", or "gate": what is made of the rounds.
         bias: add a learned bias to the output.
         backend: "cpu", "triton", "reference", or `None` for the first that can.
 
@@ -70,6 +113,7 @@ class DiffusionAttention(GraphAttention):
         edge_dim: int | None = None,
         dropout: float = 0.0,
         feature_dropout: float = 0.0,
+        readout: str = "last",
         bias: bool = True,
         backend: str | None = None,
     ) -> None:
@@ -92,6 +136,8 @@ class DiffusionAttention(GraphAttention):
         self.rounds = _check.integer("rounds", rounds, 0)
         self.restart = _check.fraction("restart", restart)
         self.feature_dropout = _check.fraction("feature_dropout", feature_dropout)
+        _check.one_of("readout", readout, READOUTS)
+        self.round_gate = RoundGate(heads, out_channels) if readout == "gate" else None
 
     def forward(
         self,
@@ -122,7 +168,8 @@ class DiffusionAttention(GraphAttention):
         options = self._options(pair_bias, edge_attr, values=False)
         weights = form_weights(sides.form, sides.around, backend=self.backend, **options)
         value = sides.form.right if sides.value is None else sides.value
-        return self._merged(diffuse(weights, value, sides.around, **self._rounds()))
+        found = diffuse(weights, value, sides.around, **self._rounds())
+        return self._merged(found if self.round_gate is None else self.round_gate(found))
 
     def _prepared(
         self,
@@ -141,6 +188,7 @@ class DiffusionAttention(GraphAttention):
             "restart": self.restart,
             "dropout": self.dropout if self.training else 0.0,
             "feature_dropout": self.feature_dropout if self.training else 0.0,
+            "every": self.round_gate is not None,
             "backend": self.backend,
         }
 

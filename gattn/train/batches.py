@@ -169,7 +169,8 @@ def _whole(task: Task, structure: Any) -> Any:
     if isinstance(structure, BatchStructure):
         structure = structure.build if structure.whole is None else structure.whole
     if callable(structure):
-        return structure(task.edge_index.cpu(), task.x.size(0)).to(task.x.device)
+        made: Any = structure(task.edge_index.cpu(), task.x.size(0))
+        return made.to(task.x.device)
     return structure
 
 

@@ -58,13 +58,9 @@ class World:
         dist.all_reduce(total)
         return total / self.size
 
-    def of_first(self, *values: float) -> list[float]:
-        """The numbers of the first process."""
-        if self.size == 1:
-            return list(values)
-        sent: list[Any] = [values]
-        dist.broadcast_object_list(sent)
-        return list(sent[0])
+    def of_first(self, value: float) -> float:
+        """The number that the first process has."""
+        return value if self.size == 1 else self.by_first(lambda: value)
 
     def by_first(self, make: Callable[[], T]) -> T:
         """What the first process makes, or the error that it raises, in all of them.

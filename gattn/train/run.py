@@ -79,11 +79,10 @@ class Run:
         loss = self._steps(number)
         logits = self._logits()
         y = self.task.y[self.val]
-        val_loss = cross_entropy(logits[self.val], y).item()
-        val = METRICS[self.task.metric](logits[self.val], y)
         # Of one process: they have to stop together, and rounding may differ between machines.
-        val_loss, val = self.world.of_first(val_loss, val)
+        val_loss = self.world.of_first(cross_entropy(logits[self.val], y).item())
         check_finite(val_loss, number)
+        val = self.world.of_first(METRICS[self.task.metric](logits[self.val], y))
         seen = Epoch(number, loss, val_loss, val, 0.0, rate)
         if self._see(seen):
             self._keep(seen, logits)

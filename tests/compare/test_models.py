@@ -14,7 +14,7 @@ from gattn.nn import DEPTHS, GraphAttention
 
 KARATE = load("karate")
 OURS = ("attention", "recurrent", "layer", "layer-blind")
-CLASSIC = [name for name in MODELS if name not in (*OURS, "diffusion")]
+CLASSIC = [name for name in MODELS if name.removeprefix("pyg-") in ("gat", "gatv2", "transformer")]
 
 
 def built(trial, seed=0):

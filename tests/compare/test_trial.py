@@ -326,7 +326,7 @@ def test_mini_batches_of_every_kind_of_model(model, num_neighbors):
         ({"batch_size": 4, "depth": 4}, "batch_size: found 4 with breadth 2 and depth 4"),
         ({"batch_size": 4, "num_neighbors": (3,)}, "num_neighbors: found 1 numbers, expected 2"),
         ({"num_neighbors": (3, 3)}, r"num_neighbors: found \(3, 3\) without a batch_size"),
-        ({"judged_by": "log_loss"}, "judged_by: found 'log_loss', expected one of accuracy"),
+        ({"judged_by": "log_loss"}, "metric: found 'log_loss', expected one of accuracy"),
     ],
 )
 def test_batches_and_judges_are_checked(wrong, message):

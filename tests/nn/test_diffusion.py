@@ -9,7 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gattn
 from gattn import normalizers, scores
-from gattn.nn import DiffusionAttention, GraphAttention
+from gattn.nn import DiffusionAttention, GraphAttention, RoundGate
 
 EDGES = torch.randint(0, 9, (2, 30), generator=torch.Generator().manual_seed(0))
 BALL = gattn.k_hop(EDGES, 1, 9)
@@ -186,3 +186,33 @@ def test_it_trains():
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < 0.3 * losses[0]
+
+
+def test_a_gate_looks_at_what_it_lets_through():
+    made, rounds = RoundGate(2, 3).double(), features(5, 9, 2, 3)
+    made.bias.data = features(2, seed=1)
+    logits = torch.einsum("knhc,hc->knh", rounds, made.weight) + made.bias
+    torch.testing.assert_close(made.gates(rounds), logits.sigmoid())
+    torch.testing.assert_close(made(rounds), (logits.sigmoid()[..., None] * rounds).sum(0))
+    assert gradcheck(made, rounds.requires_grad_())
+    made.reset_parameters()
+    assert not made.bias.any() and made.weight.abs().max() <= 3**-0.5
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_gates_sum_the_rounds_of_the_layer(batch):
+    made, x = layer(4, 3, heads=2, rounds=3, restart=0.2, readout="gate"), features(*batch, 9, 4)
+    last = DiffusionAttention(4, 3, heads=2, rounds=3, restart=0.2).double()
+    state = made.state_dict()
+    last.load_state_dict({k: v for k, v in state.items() if not k.startswith("round_gate")})
+    found = []
+    for rounds in range(4):
+        last.rounds = rounds
+        found.append((last(x, BALL) - last.bias).unflatten(-1, (2, 3)))
+    expected = made.round_gate(torch.stack(found)).flatten(-2) + made.bias
+    torch.testing.assert_close(made(x, BALL), expected)
+
+
+def test_an_unknown_readout_is_refused():
+    with pytest.raises(ValueError, match="readout: found 'mean'"):
+        DiffusionAttention(4, 3, readout="mean")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gattn.train import Epoch
@@ -51,15 +51,18 @@ def test_by_hand(kind, numbers, waits):
     assert kept(kind, PAIRS) == (numbers, waits)
 
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 tenths = st.integers(0, 10).map(lambda value: value / 10)
 
 
-@given(st.lists(st.tuples(tenths, tenths), min_size=1, max_size=40))
+@unhurried
+@given(st.lists(st.tuples(tenths, tenths), min_size=1, max_size=15))
 def test_both_is_the_papers(pairs):
     assert kept("both", pairs) == of_the_paper(pairs)
 
 
-@given(st.lists(st.tuples(tenths, tenths), min_size=1, max_size=40))
+@unhurried
+@given(st.lists(st.tuples(tenths, tenths), min_size=1, max_size=15))
 def test_metric_and_loss_are_the_first_of_the_best(pairs):
     metrics, losses = zip(*pairs, strict=True)
     assert kept("metric", pairs)[0][-1] == int(torch.tensor(metrics).argmax())

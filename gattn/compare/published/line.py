@@ -23,26 +23,33 @@ class Search:
 
     Args:
         space: by field of a trial the values that are drawn from.
-        candidates: how many settings are tried.
+        candidates: how many settings are drawn.
         seeds: of each.
         first_seed: the first of them; not one of a final run.
+        also: settings that are tried besides, before those that are drawn, such as published ones.
     """
 
     space: Mapping[str, tuple[Any, ...]]
     candidates: int = 40
     seeds: int = 2
     first_seed: int = 100
+    also: tuple[Mapping[str, Any], ...] = ()
 
     def drawn(self) -> list[dict[str, Any]]:
         """Return the settings, each once and the same in every process; all, if there are fewer."""
         source = random.Random(0)
-        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        found = {_fixed(settings): dict(settings) for settings in self.also}
+        wanted = len(found) + self.candidates
         for _ in range(100 * self.candidates):
             settings = {name: source.choice(values) for name, values in self.space.items()}
-            found.setdefault(tuple(settings.values()), settings)
-            if len(found) == self.candidates:
+            found.setdefault(_fixed(settings), settings)
+            if len(found) == wanted:
                 break
         return list(found.values())
+
+
+def _fixed(settings: Arguments) -> tuple[Any, ...]:
+    return tuple(sorted(settings.items(), key=lambda pair: pair[0]))
 
 
 @dataclass(frozen=True)
@@ -141,11 +148,13 @@ class Study:
     Args:
         asks: the question.
         lines: of the table, in this order.
+        beside: further columns of rows that are shown, with their titles.
         besides: called with the rows, the folder and the root of the datasets when all is trained.
         draw: called with the rows and the folder, for a figure of the study's own.
     """
 
     asks: str
     lines: tuple[Line, ...]
+    beside: Mapping[str, str] = field(default_factory=dict)
     besides: Callable[[Sequence[Row], Path, Path | None], None] | None = None
     draw: Callable[[Sequence[Row], Path], None] | None = None

@@ -6,13 +6,14 @@ filled in. The settings were chosen on the validation nodes of the first mask.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gattn.compare.plot import reach
 from gattn.compare.published.line import Line, Study
-from gattn.compare.run import append_row, attainable_rows, read_rows
+from gattn.compare.run import append_row, attainable_rows
 from gattn.compare.trial import Row, Trial
 
 SETTING: Mapping[str, Any] = {
@@ -71,7 +72,8 @@ def figure(rows: Sequence[Row], folder: Path) -> None:
     """Draw the curve by breadth beside that of belief propagation, where both are there."""
     path = folder / "belief_propagation.jsonl"
     if rows and path.exists():
-        reach(rows, read_rows(path), folder / "reach.png")
+        beliefs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        reach(rows, beliefs, folder / "reach.png")
 
 
 MINESWEEPER = Study(

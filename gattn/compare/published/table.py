@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gattn.compare.plot import GREY, LINES, drawn
 from gattn.compare.published.line import Line, Study
+from gattn.compare.statistics import interval
 from gattn.compare.table import Cell
 from gattn.compare.trial import Row
 
@@ -37,7 +38,8 @@ def table(study: Study, rows: Iterable[Row]) -> str:
         rows: of `read_rows`.
     """
     kept = list(rows)
-    return _markdown([HEAD, *(_line(line, kept) for line in study.lines)])
+    head = [*HEAD, *(f"{title} (%)" for title in study.beside.values())]
+    return _markdown([head, *(_line(line, kept, study.beside) for line in study.lines)])
 
 
 def chosen_table(study: Study, rows: Iterable[Row]) -> str:
@@ -68,7 +70,7 @@ def _choice(line: Line, rows: list[Row]) -> list[str]:
     return [line.dataset, line.name, *counts, _number(best), said or "-"]
 
 
-def _line(line: Line, rows: list[Row]) -> list[str]:
+def _line(line: Line, rows: list[Row], beside: Iterable[str]) -> list[str]:
     cell = line.cell(rows)
     search, final = (f"{seconds / 60:.1f}" if seconds else "-" for seconds in line.seconds(rows))
     published = "-" if line.published is None else f"{_spread(line.published, line.spread)}"
@@ -77,45 +79,40 @@ def _line(line: Line, rows: list[Row]) -> list[str]:
         line.dataset,
         line.name,
         str(len(cell.rows) if cell else 0),
-        *_outcome(line, cell),
+        *_outcome(results(cell, line.result)),
         f"{published} ({line.source})" if line.source else published,
         wanted,
         _reached(line, cell),
         search,
         final,
+        *(_outcome(results(cell, name))[0] for name in beside),
     ]
 
 
-def _outcome(line: Line, cell: Cell | None) -> tuple[str, str]:
-    values = results(line, cell)
+def _outcome(values: list[float]) -> tuple[str, str]:
     if not values:
         return "-", "-"
-    mean = statistics.fmean(values)
+    found = interval(values)
     if len(values) < 2:
-        return f"{mean:.2f}", "-"
-    low, high = interval(values)
-    return f"{mean:.2f} ± {statistics.stdev(values):.2f}", f"{low:.2f} to {high:.2f}"
+        return f"{found.mean:.2f}", "-"
+    return f"{found.mean:.2f} ± {found.std:.2f}", f"{found.low:.2f} to {found.high:.2f}"
 
 
 def _reached(line: Line, cell: Cell | None) -> str:
-    values = results(line, cell)
+    values = results(cell, line.result)
     if not values:
         return "-"
     return "yes" if statistics.fmean(values) >= line.least - 1e-9 else "no"
 
 
-def results(line: Line, cell: Cell | None) -> list[float]:
-    """Return the results that count, in per cent; none without rows."""
-    return [] if cell is None else [100 * row[line.result] for row in cell.rows]
+def results(cell: Cell | None, name: str) -> list[float]:
+    """Return a column of what came out, in per cent; none without rows.
 
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return the 95 % interval of a mean (Student's t), of two values or more."""
-    from scipy import stats
-
-    mean, error = statistics.fmean(values), statistics.stdev(values) / len(values) ** 0.5
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    return mean - reach, mean + reach
+    Args:
+        cell: of a line.
+        name: of the column.
+    """
+    return [] if cell is None else [100 * row[name] for row in cell.rows]
 
 
 def _spread(mean: float, spread: float | None) -> str:
@@ -152,7 +149,7 @@ def draw(studies: Mapping[str, tuple[Study, list[Row]]], path: Path) -> Path:
 
 def _panel(axes: Axes, study: Study, rows: list[Row]) -> None:
     for number, line in enumerate(study.lines):
-        values = results(line, line.cell(rows))
+        values = results(line.cell(rows), line.result)
         label = {"ours": "ours", "published": "published"} if number == 0 else {}
         if values:
             error = statistics.stdev(values) if len(values) > 1 else 0.0

@@ -35,6 +35,13 @@ def test_draws_are_distinct_and_always_the_same():
     assert len(Search(SPACE, candidates=40).drawn()) == 6
 
 
+def test_settings_that_are_given_are_tried_before_those_that_are_drawn():
+    given = {"lr": 0.5, "hidden": 4}
+    found = Search(SPACE, candidates=2, also=(given,)).drawn()
+    assert found == [given, *Search(SPACE, candidates=2).drawn()]
+    assert len(Search(SPACE, candidates=9, also=({"lr": 0.01, "hidden": 4},)).drawn()) == 6
+
+
 def test_a_fixed_line_has_its_seeds_and_no_search():
     assert FIXED.candidates() == [] and FIXED.found([]) == [] and FIXED.chosen([]) == {}
     assert [trial.seed for trial in FIXED.final([])] == [0, 1, 2]
