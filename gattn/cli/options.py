@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from gattn._arguments import WHOLE, about, number
 
 MODELS = "attention, recurrent, gat, gatv2, transformer, pyg-gat, pyg-gatv2, pyg-transformer"
@@ -69,6 +71,12 @@ Hidden = Annotated[
     ),
 ]
 Heads = Annotated[int | None, of_model(f"Heads. {TUNED}", **WHOLE)]
+SeveralLayers = Annotated[
+    list[str] | None, of_model(f"Layers; {NUMBERS}. {TUNED}", metavar="INTEGER...")
+]
+SeveralHeads = Annotated[
+    list[str] | None, of_model(f"Heads; {NUMBERS}. {TUNED}", metavar="INTEGER...")
+]
 Dropout = Annotated[float | None, of_model(f"Dropout. {TUNED}", **DECIMAL)]
 Restart = Annotated[float | None, of_model("Of diffusion: own share in a round.", **DECIMAL)]
 WeightDrop = Annotated[float | None, of_model("Of diffusion: dropout of the weights.", **DECIMAL)]
@@ -96,9 +104,16 @@ Monitor = Annotated[
 Clip = Annotated[
     float | None, of_training("Largest norm of the gradient.", show_default="none", **DECIMAL)
 ]
+# Not --scheduler: that is the address of a cluster.
 Scheduler = Annotated[
     str | None,
-    of_training("cosine, linear, step or plateau.", metavar="NAME", show_default="none"),
+    typer.Option(
+        "--lr-scheduler",
+        help="cosine, linear, step or plateau.",
+        metavar="NAME",
+        show_default="none",
+        rich_help_panel="Training",
+    ),
 ]
 LrFactor = Annotated[
     float | None,
@@ -179,4 +194,34 @@ Checkpoints = Annotated[
 Device = Annotated[str, of_study("cpu, cuda or cuda:1.", metavar="NAME")]
 Threads = Annotated[
     int | None, of_study("Threads of torch on the CPU.", show_default="torch's", **WHOLE)
+]
+Jobs = Annotated[
+    int | None,
+    of_study(
+        "Trials at once, -1 for all cores.",
+        show_default="1; of a cluster all places",
+        **WHOLE,
+    ),
+]
+Backend = Annotated[
+    str,
+    of_study("Who runs several trials at once: loky (this machine), dask, ray.", metavar="NAME"),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="Address of a running cluster of dask or ray.",
+        metavar="ADDRESS",
+        show_default="one on this machine",
+        rich_help_panel="Study",
+    ),
+]
+Time = Annotated[
+    str | None,
+    of_study(
+        "Time for this call, such as 30m: settings that do not pay are cut by halves.",
+        metavar="TIME",
+        show_default="none",
+    ),
 ]

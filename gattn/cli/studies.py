@@ -28,9 +28,11 @@ from gattn.cli.options import (
     SCORES,
     SETTINGS,
     TUNED,
+    Backend,
     BatchSize,
     Checkpoints,
     Clip,
+    Cluster,
     Curves,
     Decay,
     Device,
@@ -42,6 +44,7 @@ from gattn.cli.options import (
     Heads,
     Hidden,
     Hide,
+    Jobs,
     JudgedBy,
     Layers,
     Lr,
@@ -58,9 +61,12 @@ from gattn.cli.options import (
     Root,
     RoundDrop,
     Scheduler,
+    SeveralHeads,
+    SeveralLayers,
     Smoothing,
     Steps,
     Threads,
+    Time,
     Warmup,
     WeightDrop,
     of_model,
@@ -206,9 +212,9 @@ def compare(
             show_default="none",
         ),
     ] = None,
-    layers: Layers = None,
+    layers: SeveralLayers = None,
     hidden: Hidden = None,
-    heads: Heads = None,
+    heads: SeveralHeads = None,
     dropout: Dropout = None,
     restart: Restart = None,
     attention_dropout: WeightDrop = None,
@@ -240,22 +246,30 @@ def compare(
     tensorboard: Curves = None,
     device: Device = "cpu",
     threads: Threads = None,
+    jobs: Jobs = None,
+    backend: Backend = "loky",
+    cluster: Cluster = None,
+    budget: Time = None,
 ) -> None:
     """Train every combination of breadth and depth; print a table and draw heat maps.
 
     One JSON line per finished trial is appended to OUT/trials.jsonl. The same call again skips
     what is finished, so a study that was stopped goes on; failed trials are tried again. Table and
-    figures show all rows of the file.
+    figures show all rows of the file. Trials run side by side with --jobs, and on a cluster with
+    --backend; rows are the same.
     """
     from gattn.compare import attainable_rows, grid, print_table, read_rows, write_report
+    from gattn.compare.budget import seconds_of
     from gattn.compare.study_file import write_study
+    from gattn.compare.workers import Crew
 
     with refusals_of_use():
         chosen = _preset(preset) | _study_of(study)
         chosen |= given(ctx, ("dataset", "model", "score", "normalizer", "encoding"))
         chosen |= {"encoding": _encodings(chosen["encoding"])} if encoding else {}
         chosen |= given(ctx, ("breadth",))
-        chosen |= {k: _whole(k, v) for k, v in given(ctx, ("depth",)).items()}
+        several = given(ctx, ("depth", "layers", "heads"))
+        chosen |= {k: _whole(k, v) for k, v in several.items()}
         chosen |= {"options": options_of(option)} if option else {}
         chosen |= {"seeds": seeds} if seeds is not None else {}
         if "dataset" not in chosen:
@@ -271,8 +285,15 @@ def compare(
         number = usual if threads is None else threads
         prepare(device, number)
         trials = grid(**chosen)
-    write_study({**chosen, "threads": number}, out)
-    _run(trials, out, root, device, checkpoints, tensorboard)
+        how = {"backend": backend, "scheduler": cluster, "threads": number}
+        how |= {"jobs": (1 if backend == "loky" else -1) if jobs is None else jobs}
+        Crew(**how)  # wrong words are refused here
+        how |= {"budget": None if budget is None else seconds_of(budget)}
+
+    def ready() -> None:
+        write_study({**chosen, "threads": number}, out)
+
+    _run(trials, out, root, device, checkpoints, tensorboard, ready=ready, **how)
     rows = read_rows(out / "trials.jsonl")
     print_table(rows)
     said, written = write_report(rows, out, attainable_rows(rows, trials[0], root))
@@ -281,10 +302,11 @@ def compare(
 
 
 def _settings(ctx: typer.Context, study: dict[str, Any]) -> dict[str, Any]:
-    chosen = {name: ctx.params[name] for name in SETTINGS if ctx.params[name] is not None}
+    values = {name: ctx.params[name] for name in SETTINGS}
+    one = {k: v for k, v in values.items() if v is not None and not isinstance(v, (list, tuple))}
     picked = given(ctx, ("num_neighbors",))
-    chosen |= {name: tuple(_whole("num-neighbors", texts)) for name, texts in picked.items()}
-    return {**study, **chosen}
+    one |= {name: tuple(_whole("num-neighbors", texts)) for name, texts in picked.items()}
+    return {**study, **one}
 
 
 def _whole(name: str, values: Sequence[str]) -> list[int]:
@@ -331,6 +353,7 @@ def _run(
     device: str,
     checkpoints: Path | None,
     tensorboard: Path | None,
+    **how: Any,
 ) -> list[Row]:
     """Run the trials under a progress bar; Ctrl-C says what is kept and exits with 130."""
     from gattn.compare import progress_bar, run_study
@@ -338,15 +361,9 @@ def _run(
     _say_notes(trials)
     try:
         with progress_bar() as watcher:
-            return run_study(
-                trials,
-                out,
-                root=root,
-                device=device,
-                checkpoints=checkpoints,
-                tensorboard=tensorboard,
-                watcher=watcher,
-            )
+            places = {"root": root, "checkpoints": checkpoints, "tensorboard": tensorboard}
+            more: Any = {"device": device, **places, **how}
+            return run_study(trials, out, watcher=watcher, **more)
     except KeyboardInterrupt:
         kept = "nothing was kept (no --out)" if out is None else f"finished trials are in {out}"
         print(f"interrupted: {kept}; the same command goes on with the rest", file=sys.stderr)
@@ -355,6 +372,6 @@ def _run(
 
 def _fail_if_failed(rows: Sequence[Row]) -> None:
     latest = {row["key"]: row for row in rows}.values()
-    failed = [row for row in latest if row["status"] != "ok"]
+    failed = [row for row in latest if row["status"] == "failed"]
     if failed:
         raise ValueError(f"{len(failed)} of {len(latest)} trials failed: {failed[-1]['reason']}")

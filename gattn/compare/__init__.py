@@ -6,24 +6,26 @@ trials = grid(dataset=["minesweeper"], breadth=[1, 2, 3], depth=[1, 2], seeds=3)
 print(markdown(run_study(trials, "results")))
 """
 
+from gattn.compare.budget import Budget as Budget
+from gattn.compare.budget import seconds_of as seconds_of
 from gattn.compare.cells import Cell as Cell
 from gattn.compare.cells import cells as cells
+from gattn.compare.grid import PRESETS as PRESETS
+from gattn.compare.grid import grid as grid
 from gattn.compare.models import MODELS as MODELS
 from gattn.compare.models import NORMALIZERS as NORMALIZERS
 from gattn.compare.models import SCORES as SCORES
 from gattn.compare.plot import heat_map as heat_map
 from gattn.compare.plot import reach as reach
+from gattn.compare.progress import Watcher as Watcher
+from gattn.compare.progress import progress_bar as progress_bar
 from gattn.compare.recommend import Recommendation as Recommendation
 from gattn.compare.recommend import pareto as pareto
 from gattn.compare.recommend import recommend as recommend
 from gattn.compare.recommend import recommendations as recommendations
 from gattn.compare.report import sentences as sentences
 from gattn.compare.report import write_report as write_report
-from gattn.compare.run import PRESETS as PRESETS
-from gattn.compare.run import Watcher as Watcher
 from gattn.compare.run import attainable_rows as attainable_rows
-from gattn.compare.run import grid as grid
-from gattn.compare.run import progress_bar as progress_bar
 from gattn.compare.run import read_rows as read_rows
 from gattn.compare.run import run_study as run_study
 from gattn.compare.statistics import Comparison as Comparison

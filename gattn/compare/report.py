@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gattn.compare.breadth import reach_of
+from gattn.compare.budget import budget_sentences
 from gattn.compare.cells import Cell, by_dataset, cells, grouped, percent, title, varying
 from gattn.compare.figures import curves, pareto
 from gattn.compare.html import FILE as HTML
@@ -112,7 +113,7 @@ def sentences(rows: Iterable[Row], reference: Sequence[Row] = ()) -> list[str]:
         for column in grouped(group, ("depth",)):
             said += _about_depth(column, name)
         said += _about_best(group, name, reference)
-    return said + _about_choice(rows, finished)
+    return [*said, *_about_choice(rows, finished), *budget_sentences(rows)]
 
 
 def _about_choice(rows: Sequence[Row], finished: Sequence[Cell]) -> list[str]:

@@ -1,118 +1,36 @@
 """Run a study: a grid of trials, one JSON line per finished trial, and only what is not there yet.
 
-The rows are `trials.jsonl` in the output folder. A row is on the disk before the next trial starts,
-so whatever ends a study, its finished trials stay, and the same call goes on with the rest. A trial
-that fails (out of memory, a loss that is not finite) leaves a row with the status "failed" and the
-reason; the next call tries it again, and the later row counts.
+The rows are `trials.jsonl` in the output folder. A row is on the disk as soon as its trial is
+finished, so whatever ends a study, its finished trials stay, and the same call goes on with the
+rest. One process at a time writes there, which a lock sees to (`gattn.compare.lock`). A trial that
+fails leaves a row with the status "failed", the reason, and its cause ("memory", "not finite",
+"error"); the next call tries it again, and the later row counts. What a budget kept from running
+has the status "cut".
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
-from typing import Any
 
 from gattn._rows import append_row as append_row
 from gattn._rows import check_writable
 from gattn._rows import read_rows as read_rows
-from gattn.compare.breadth import Breadth
-from gattn.compare.models import MODELS
-from gattn.compare.surroundings import Structure, needs_clusters
-from gattn.compare.trial import (
-    Row,
-    Trial,
-    build_structure,
-    circumstances,
-    load_task,
-    run_trial,
-)
-from gattn.data import Task, attainable_auc
-from gattn.train import Epoch
+from gattn.compare.attempt import Bench
+from gattn.compare.budget import Budget, cut_rows
+from gattn.compare.grid import PRESETS as PRESETS
+from gattn.compare.grid import grid as grid
+from gattn.compare.lock import locked
+from gattn.compare.progress import Watcher as Watcher
+from gattn.compare.progress import progress_bar as progress_bar
+from gattn.compare.trial import Row, Trial, load_task
+from gattn.compare.workers import Crew, run_trials
+from gattn.data import attainable_auc
 
 FILE = "trials.jsonl"
-
-# One layer, so that breadth is the only way to see farther. The other settings were chosen on the
-# validation nodes of the first split. A hop bias starts at zero and has to grow by several units,
-# and Adam moves a parameter by about lr in a step: hence the large lr. Tensors are so small that a
-# second thread gains little, and costs a multiple where another program wants the core.
-PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {
-        "dataset": ["minesweeper"],
-        "options": (("size", 40),),
-        "model": ["attention"],
-        "breadth": [1, 2, 3],
-        "depth": [1, 2],
-        "seeds": 2,
-        "layers": 1,
-        "dropout": 0.3,
-        "epochs": 250,
-        "lr": 0.02,
-        "threads": 1,
-    },
-}
-"""Ready-made studies for the command line: arguments of `grid`, and `threads` of torch."""
-
-
-class Watcher:
-    """Told about the progress of a study; this one does not care. Subclass it to show something."""
-
-    def started(self, pending: Sequence[Trial], skipped: int) -> None:
-        """Called once, before the first trial."""
-
-    def epoch(self, trial: Trial, epoch: Epoch) -> None:
-        """Called after every epoch."""
-
-    def finished(self, trial: Trial, row: Row) -> None:
-        """Called when the row of a trial is on the disk."""
-
-
-def grid(
-    *,
-    dataset: Iterable[str],
-    model: Iterable[str] = ("attention",),
-    breadth: Iterable[Breadth] = (1,),
-    depth: Iterable[int] = (1,),
-    score: Iterable[str] | None = None,
-    normalizer: Iterable[str] | None = None,
-    encoding: Iterable[str | None] | None = None,
-    seeds: int = 1,
-    first_seed: int = 0,
-    **settings: Any,
-) -> list[Trial]:
-    """Return the trials of a study, each once, those of one breadth side by side.
-
-    Args:
-        dataset: names of datasets.
-        model: names of models.
-        breadth: hops that a node looks, or words: see `gattn.compare.breadth`.
-        depth: nested attentions of a layer.
-        score: names of scores; None takes the model's usual one.
-        normalizer: names of normalisers; None likewise.
-        encoding: names of encodings of positions, or None among them, for features alone.
-        seeds: how many seeds.
-        first_seed: the first of them.
-        **settings: other fields of a trial, the same for all; what is not given is the model's.
-
-    Raises:
-        ValueError: an unknown name, a number out of range, a depth that a model cannot have.
-    """
-    if seeds < 1:
-        raise ValueError(f"seeds: found {seeds}, expected at least 1")
-    axes = {"breadth": breadth, "depth": depth, "score": score, "normalizer": normalizer}
-    axes |= {"encoding": encoding}
-    chosen = {name: list(values) for name, values in axes.items() if values is not None}
-    trials = (
-        Trial.of(data, kind, seed=seed, **dict(zip(chosen, cell, strict=True)), **settings)
-        for data in dataset
-        for cell in product(*chosen.values())
-        for kind in model
-        for seed in range(first_seed, first_seed + seeds)
-    )
-    return list(dict.fromkeys(trials))
 
 
 def run_study(
@@ -124,8 +42,16 @@ def run_study(
     checkpoints: str | os.PathLike[str] | None = None,
     tensorboard: str | os.PathLike[str] | None = None,
     watcher: Watcher | None = None,
+    jobs: int = 1,
+    backend: str = "loky",
+    scheduler: str | None = None,
+    threads: int | None = None,
+    budget: float | Budget | None = None,
+    ready: Callable[[], object] = lambda: None,
 ) -> list[Row]:
     """Run the trials that have no finished row yet and return the last row of every trial.
+
+    Rows do not depend on `jobs` and `backend`, times and memory aside.
 
     Args:
         trials: what to run, in this order.
@@ -136,33 +62,86 @@ def run_study(
         checkpoints: a folder for one checkpoint per trial, named by its key; None writes none.
         tensorboard: a folder for one folder of curves per trial, named by its key; None likewise.
         watcher: told about the progress.
+        jobs: trials at once; -1 for as many as there are cores, or places in the cluster.
+        backend: who runs them: "loky" (processes of this machine), "dask" or "ray".
+        scheduler: address of a cluster of dask or ray; None starts one on this machine.
+        threads: of torch in a worker; None divides the cores by `jobs`. With one job of "loky",
+            which runs in this process, torch's threads stay as they are.
+        budget: seconds, see `gattn.compare.budget`; None runs everything.
+        ready: called once the output is locked, before the first trial.
 
     Raises:
-        OSError: `out` cannot be written; raised before any work.
+        OSError: `out` cannot be written, or another study writes there; raised before any work.
         DatasetError: a dataset that cannot be had, also before any work.
+        ValueError: an unknown backend, or one whose package is missing.
     """
-    watcher = watcher or Watcher()
+    given = (root, checkpoints, tensorboard)
+    places = [None if path is None else os.fspath(path) for path in given]
+    crew = Crew(jobs, backend, scheduler, threads, device, *places)
+    budget = Budget(budget, crew.at_once()) if isinstance(budget, (int, float)) else budget
     path = None if out is None else rows_file(out)
-    rows: dict[str, Row] = {}
     if path is not None:
         check_writable(path)
-        rows = latest(read_rows(path))
-    bench = _Bench(root)
-    for trial in trials:
-        bench.task(trial)
-    pending = [trial for trial in trials if rows.get(trial.key(), {}).get("status") != "ok"]
-    watcher.started(pending, len(trials) - len(pending))
-    if pending:
-        # What libraries set up once is not a cost of the first trial: one epoch goes unmeasured.
-        _attempt(replace(pending[0], epochs=1), bench, device, None, Watcher())
-    for trial in pending:
-        file = None if checkpoints is None else Path(checkpoints) / f"{trial.key()}.pt"
-        row = _attempt(trial, bench, device, file, watcher, tensorboard)
-        if path is not None:
-            append_row(path, row)
-        rows[trial.key()] = row
-        watcher.finished(trial, row)
-    return [rows[trial.key()] for trial in trials]
+    with nullcontext() if path is None else locked(path):
+        ready()
+        return _Study(trials, path, crew, watcher or Watcher(), budget).run()
+
+
+class _Study:
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        path: Path | None,
+        crew: Crew,
+        watcher: Watcher,
+        budget: Budget | None,
+    ) -> None:
+        self.trials, self.path, self.crew = trials, path, crew
+        self.watcher, self.budget = watcher, budget
+        self.rows = {} if path is None else latest(read_rows(path))
+        self.bench = Bench(crew.root)
+
+    def run(self) -> list[Row]:
+        for trial in self.trials:
+            self.bench.task(trial)
+        pending = self.pending(self.trials)
+        self.watcher.started(pending, len(self.trials) - len(pending))
+        if pending and self.crew.alone:
+            self.bench.warm(pending[0], self.crew.device)
+        for rung, batch in self.batches():
+            self.run_batch(rung, self.pending(batch))
+        if self.budget is not None:
+            self.cut()
+        return [self.rows[trial.key()] for trial in self.trials]
+
+    def pending(self, trials: Iterable[Trial]) -> list[Trial]:
+        return [t for t in trials if self.rows.get(t.key(), {}).get("status") != "ok"]
+
+    def batches(self) -> Iterator[tuple[int | None, list[Trial]]]:
+        if self.budget is None:
+            yield None, list(self.trials)
+        else:
+            yield from self.budget.rungs(self.trials, self.rows)
+
+    def run_batch(self, rung: int | None, batch: list[Trial]) -> None:
+        by_key = {trial.key(): trial for trial in batch}
+        for row in run_trials(batch, self.crew, self.watcher, self.bench, self.allowed):
+            row = row if rung is None else {**row, "rung": rung}
+            self.keep(row)
+            self.watcher.finished(by_key[row["key"]], row)
+
+    def allowed(self, trial: Trial) -> bool:
+        return self.budget is None or self.budget.allows(trial, self.rows)
+
+    def keep(self, row: Row) -> None:
+        if self.path is not None:
+            append_row(self.path, row)
+        self.rows[row["key"]] = row
+
+    def cut(self) -> None:
+        metrics = {trial.key(): self.bench.task(trial).metric for trial in self.trials}
+        for row in cut_rows(self.trials, self.rows):
+            self.keep({**row, "metric": metrics[row["key"]]})
 
 
 def rows_file(out: str | os.PathLike[str]) -> Path:
@@ -202,107 +181,3 @@ def attainable_rows(
     masks = ("train_mask", "val_mask", "test_mask")
     task = replace(task, **{name: getattr(task, name)[:, splits] for name in masks})
     return [row._asdict() for row in attainable_auc(task, rounds=rounds)]
-
-
-@contextmanager
-def progress_bar() -> Iterator[Watcher]:
-    """Show a bar on stderr, with a line above it for every finished trial; yields the watcher."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs,"),
-        TimeElapsedColumn(),
-        TextColumn("gone,"),
-        Remaining(),
-        TextColumn("left"),
-    )
-    # Without markup: a reason may have brackets, such as those of a shape.
-    with Progress(*columns, console=Console(stderr=True, markup=False, highlight=False)) as bar:
-        yield _Bar(bar)
-
-
-class _Bar(Watcher):
-    def __init__(self, bar: Any) -> None:
-        self.bar = bar
-        self.ended = self.total = self.seen = 0
-
-    def started(self, pending: Sequence[Trial], skipped: int) -> None:
-        if skipped:
-            self.bar.console.print(f"{skipped} trials are finished already, {len(pending)} to do")
-        self.total = len(pending)
-        self.line = self.bar.add_task("starting", total=sum(trial.epochs for trial in pending))
-
-    def epoch(self, trial: Trial, epoch: Epoch) -> None:
-        self.seen += 1
-        self.bar.update(self.line, advance=1, description=_title(trial))
-
-    def finished(self, trial: Trial, row: Row) -> None:
-        self.ended += 1
-        self.bar.update(self.line, advance=trial.epochs - self.seen)
-        self.seen = 0
-        self.bar.console.print(f"{self.ended}/{self.total}  {_title(trial)}: {_outcome(row)}")
-
-
-def _title(trial: Trial) -> str:
-    names = f"{trial.dataset}, {trial.model}"
-    return f"{names}, breadth {trial.breadth}, depth {trial.depth}, seed {trial.seed}"
-
-
-def _outcome(row: Row) -> str:
-    if row["status"] != "ok":
-        return f"failed: {row['reason']}"
-    return f"val {row['val']:.4f}, test {row['test']:.4f} in {row['seconds']:.1f} s"
-
-
-class _Bench:
-    """Tasks, and the one structure in use, shared by the trials that need the same."""
-
-    def __init__(self, root: str | os.PathLike[str] | None) -> None:
-        self.root = root
-        self.tasks: dict[Any, Task] = {}
-        self.last: tuple[Any, Structure] | None = None
-
-    def task(self, trial: Trial) -> Task:
-        name = (trial.dataset, trial.options, trial.encoding)
-        if name not in self.tasks:
-            self.tasks[name] = load_task(trial, self.root)
-        return self.tasks[name]
-
-    def structure(self, trial: Trial) -> Structure:
-        kind = MODELS[trial.model].structure
-        name = (trial.dataset, trial.options, kind, trial.breadth, needs_clusters(trial.depth))
-        if self.last is None or self.last[0] != name:
-            self.last = None  # two large neighbourhoods at once may be one too many
-            self.last = (name, build_structure(trial, self.task(trial)))
-        return self.last[1]
-
-
-def _attempt(
-    trial: Trial,
-    bench: _Bench,
-    device: str,
-    checkpoint: Path | None,
-    watcher: Watcher,
-    tensorboard: str | os.PathLike[str] | None = None,
-) -> Row:
-    """Return the trial's row, a failed one if it raised what a large or wild trial raises."""
-    try:
-        return run_trial(
-            trial,
-            bench.task(trial),
-            bench.structure(trial),
-            device=device,
-            checkpoint=checkpoint,
-            progress=lambda epoch: watcher.epoch(trial, epoch),
-            tensorboard=tensorboard,
-        )
-    except (ValueError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        metric = bench.task(trial).metric
-        failed = {"status": "failed", "reason": reason, "metric": metric}
-        return {**trial.row(), **failed, **circumstances(device)}

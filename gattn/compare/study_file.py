@@ -123,13 +123,22 @@ def _value(where: str, key: object, value: object) -> Any:
         expected = f"one of {', '.join([*KEYS, 'options'])}"
         raise StudyError(f"{name}: found an unknown key, expected {expected}{hint}")
     kinds = KEYS[str(key)]
-    if key not in _AXES:
+    if key == "num_neighbors":
+        return _numbers(name, value)
+    if key not in _AXES and (key in _COUNTS or not isinstance(value, list)):
         return _one(name, value, kinds)
     values = value if isinstance(value, list) else [value]
     if not values:
         raise StudyError(f"{name}: found an empty list, expected at least one value")
     found = [_one(name, one, kinds) for one in values]
     return [None if one == "none" else one for one in found] if key == "encoding" else found
+
+
+def _numbers(name: str, value: object) -> tuple[int, ...]:
+    """A list that is one value: neighbours in each hop of a batch."""
+    if not isinstance(value, list) or not value:
+        raise StudyError(f"{name}: found {_shown(value)}, expected a list of whole numbers")
+    return tuple(_one(name, one, (int,)) for one in value)
 
 
 def _one(name: str, value: object, kinds: tuple[type, ...]) -> Any:

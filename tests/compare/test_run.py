@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gattn.compare import Trial, Watcher, grid, read_rows, run, run_study
+from gattn.compare import Trial, Watcher, attempt, grid, read_rows, run_study
 from gattn.compare.run import FILE, append_row, attainable_rows, latest
 from gattn.data import DatasetError, load
 
@@ -117,32 +117,34 @@ def test_without_an_output_rows_are_returned_only(tmp_path, monkeypatch):
 
 
 def test_a_failed_trial_is_a_row_and_is_tried_again(tmp_path, monkeypatch):
-    real = run.run_trial
+    real = attempt.run_trial
 
     def wild(trial, *rest, **more):
         if trial.breadth == 1 and trial.seed == 0:
             raise error
         return real(trial, *rest, **more)
 
-    monkeypatch.setattr(run, "run_trial", wild)
+    monkeypatch.setattr(attempt, "run_trial", wild)
     for error in (ValueError("loss: found nan"), RuntimeError("out\nof memory"), MemoryError()):
         rows, _ = ran(trials(), tmp_path)
         assert [row["status"] for row in rows] == ["failed", "ok", "ok", "ok"]
         assert rows[0]["reason"] == (" ".join(str(error).split()) or "MemoryError")
-    monkeypatch.setattr(run, "run_trial", real)
+    monkeypatch.setattr(attempt, "run_trial", real)
     rows, seen = ran(trials(), tmp_path)
     assert seen.keys == [rows[0]["key"]]
     assert {row["status"] for row in rows} == {"ok"}
     assert len(read_rows(tmp_path / FILE)) == 4 + 3
 
 
-def test_a_mistake_in_the_code_is_not_a_failed_trial(tmp_path, monkeypatch):
+def test_a_mistake_in_one_model_does_not_end_the_study(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise AttributeError("no such thing")
 
-    monkeypatch.setattr(run, "run_trial", broken)
-    with pytest.raises(AttributeError):
-        ran(trials(), tmp_path)
+    monkeypatch.setattr(attempt, "run_trial", broken)
+    rows, seen = ran(trials(), tmp_path)
+    assert {(row["status"], row["cause"]) for row in rows} == {("failed", "error")}
+    assert rows[0]["reason"] == "AttributeError: no such thing"
+    assert len(seen.keys) == 4
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
@@ -201,9 +203,11 @@ def test_a_dataset_that_is_missing_stops_before_the_work(tmp_path):
 
 def test_a_neighbourhood_is_built_once_per_breadth(tmp_path, monkeypatch):
     built = []
-    real = run.build_structure
+    real = attempt.build_structure
     monkeypatch.setattr(
-        run, "build_structure", lambda trial, task: built.append(trial.breadth) or real(trial, task)
+        attempt,
+        "build_structure",
+        lambda trial, task: built.append(trial.breadth) or real(trial, task),
     )
     ran(trials(breadth=[1, 2], depth=[1, 2], seeds=1), tmp_path)
     assert built == [1, 2]
@@ -211,9 +215,11 @@ def test_a_neighbourhood_is_built_once_per_breadth(tmp_path, monkeypatch):
 
 def test_clusters_are_built_where_depth_needs_them_and_not_again(tmp_path, monkeypatch):
     built = []
-    real = run.build_structure
+    real = attempt.build_structure
     monkeypatch.setattr(
-        run, "build_structure", lambda trial, task: built.append(trial.depth) or real(trial, task)
+        attempt,
+        "build_structure",
+        lambda trial, task: built.append(trial.depth) or real(trial, task),
     )
     rows, _ = ran(trials(breadth=[2], depth=[1, 3, 4], seeds=2), tmp_path)
     assert built == [1, 4]
@@ -224,9 +230,9 @@ def test_clusters_are_built_where_depth_needs_them_and_not_again(tmp_path, monke
 
 def test_encoded_tasks_are_kept_beside_the_plain_one(tmp_path, monkeypatch):
     loaded = []
-    real = run.load_task
+    real = attempt.load_task
     monkeypatch.setattr(
-        run, "load_task", lambda trial, root: loaded.append(trial.encoding) or real(trial, root)
+        attempt, "load_task", lambda trial, root: loaded.append(trial.encoding) or real(trial, root)
     )
     todo = trials(breadth=[1], encoding=[None, "laplacian"], seeds=2)
     assert [t.encoding for t in todo] == [None, None, "laplacian", "laplacian"]
