@@ -338,3 +338,8 @@ def test_another_metric_judges():
     row = run_trial(replace(TRIAL, judged_by="macro_f1"), load("karate"))
     assert row["metric"] == "macro_f1"
     assert row["test"] == row["test_macro_f1"]
+
+
+def test_equal_trials_have_one_key_however_numbers_are_given():
+    whole, decimal = (Trial.of("cora", clip=value, lr=1) for value in (1, 1.0))
+    assert whole == decimal and whole.key() == decimal.key()
