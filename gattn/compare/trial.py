@@ -35,7 +35,8 @@ from gattn.train import Epoch, Settings, TensorBoard
 _OF_MODEL: dict[str, tuple[Any, ...]] = {
     "readout": READOUTS,
     "norm": NORMS,
-    **dict.fromkeys(("residual", "pre_linear"), (False, True)),
+    "residual": (False, True),
+    "pre_linear": (None, False, True),
 }
 """Settings of some models only, with what they may be."""
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
