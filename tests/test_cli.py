@@ -14,6 +14,7 @@ import typer
 from gattn import cli, compare
 from gattn.cli import options, studies
 from gattn.compare import MODELS, NORMALIZERS, PRESETS, SCORES, attempt, read_rows
+from gattn.compare.lock import locked
 from gattn.data import ENCODINGS
 from gattn.nn import DEPTHS
 
@@ -108,6 +109,26 @@ def test_compare_writes_rows_table_and_figures_and_goes_on(tmp_path, capsys):
     assert "2 trials are finished already, 2 to do" in said.err
     assert "Chosen by validation: breadth 1, depth" in said.out
     assert "Belief propagation, which uses no label and sees 1, 3, 5" in said.out
+
+
+def test_jobs_axes_and_a_budget_on_the_command_line(tmp_path, capsys):
+    out = tmp_path / "out"
+    several = ["--heads", "1", "2", "--layers", "1,2", "--jobs", "2", "--threads", "1"]
+    assert cli.run(["compare", *KARATE, *several, "--budget", "30m", "--out", str(out)]) == 0
+    rows = read_rows(out / "trials.jsonl")
+    assert {(row["heads"], row["layers"]) for row in rows} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    assert {(row["rung"], row["threads"]) for row in rows} == {(0, 1)}
+    assert "4/4 trials done" in capsys.readouterr().err
+    assert '"heads": [' in (out / "study.json").read_text(encoding="utf-8")
+
+
+def test_a_study_in_use_is_left_alone(refused, tmp_path):
+    with locked(tmp_path / "trials.jsonl"):
+        code, line = refused("compare", *KARATE, "--out", tmp_path)
+        assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == [
+            "trials.jsonl"
+        ]
+    assert code == 1 and "in use by process" in line
 
 
 def test_train_prints_mean_and_spread_and_writes_rows(tmp_path, capsys):
@@ -301,6 +322,10 @@ OUT = ["--out", "results"]
         (["train", *KARATE, "--option", "size"], "--option: found 'size', expected name=value"),
         (["compare", *KARATE], "Missing option '--out'"),
         (["compare", *OUT], "--dataset: found none, expected a name of `gattn data list`"),
+        (["compare", *OUT, *KARATE, "--budget", "soon"], "budget: found 'soon', expected a time"),
+        (["compare", *OUT, *KARATE, "--backend", "spark"], "backend: found 'spark', expected one"),
+        (["compare", *OUT, *KARATE, "--jobs", "0"], "jobs: found 0, expected at least 1"),
+        (["compare", *OUT, *KARATE, "--scheduler", "tcp://a"], "scheduler: found 'tcp://a' for"),
         (["compare", *OUT, "--preset", "demo2"], "--preset: found 'demo2', expected one of demo"),
         (["compare", *OUT, *KARATE, "--breadth", "-1"], "breadth: found '-1', expected a number"),
         (

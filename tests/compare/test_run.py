@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from gattn.compare import Trial, Watcher, attempt, grid, read_rows, run_study
+from gattn.compare import (
+    Budget,
+    Trial,
+    Watcher,
+    attempt,
+    grid,
+    read_rows,
+    run_study,
+    sentences,
+)
 from gattn.compare.run import FILE, append_row, attainable_rows, latest
 from gattn.data import DatasetError, load
 
@@ -33,29 +42,6 @@ class Seen(Watcher):
 def ran(todo, out):
     seen = Seen()
     return run_study(todo, out, watcher=seen), seen
-
-
-def test_the_grid_is_every_combination_once():
-    found = grid(dataset=["karate"], breadth=[1, 2, 2], depth=[1, 2], seeds=3, first_seed=5)
-    assert len(found) == len(set(found)) == 2 * 2 * 3
-    assert [t.breadth for t in found] == sorted(t.breadth for t in found)
-    assert {t.seed for t in found} == {5, 6, 7}
-    parts = grid(dataset=["karate"], score=["dot", "gat"], normalizer=["softmax", "hard"])
-    assert {(t.score, t.normalizer) for t in parts} == {
-        ("dot", "softmax"),
-        ("dot", "hard"),
-        ("gat", "softmax"),
-        ("gat", "hard"),
-    }
-    assert [t.model for t in grid(dataset=["karate"], model=["gat", "pyg-gat"])] == [
-        "gat",
-        "pyg-gat",
-    ]
-
-
-def test_the_grid_refuses_no_seeds():
-    with pytest.raises(ValueError, match="seeds: found 0"):
-        grid(dataset=["karate"], seeds=0)
 
 
 def test_one_line_per_trial_and_none_again(tmp_path):
@@ -269,3 +255,37 @@ def test_nothing_is_attainable_where_nothing_is_known():
     assert attainable_rows([{**trial.row(), "status": "failed"}], trial) == []
     two = [{**trial.row(), "split": 0, "status": "ok", "options": f"size={n}"} for n in (8, 9)]
     assert attainable_rows(two, trial) == []
+
+
+def test_two_studies_do_not_share_a_file(tmp_path):
+    class Second(Watcher):
+        def finished(self, trial, row):
+            with pytest.raises(OSError, match="in use by process"):
+                run_study(trials(), tmp_path, ready=touched)
+
+    def touched():
+        raise AssertionError("called without the lock")
+
+    rows = run_study(trials(), tmp_path, watcher=Second())
+    assert read_rows(tmp_path / FILE) == rows
+
+
+def test_a_budget_marks_rows_with_their_rung_and_says_what_was_cut(tmp_path):
+    class Slow:
+        """A minute passes whenever somebody looks."""
+
+        now = 0.0
+
+        def __call__(self):
+            self.now += 60
+            return self.now
+
+    rows = run_study(trials(breadth=[1, 2, 3], seeds=4), tmp_path, budget=Budget(500, clock=Slow()))
+    assert {row["status"] for row in rows} == {"ok", "cut"}
+    finished = [row for row in rows if row["status"] == "ok"]
+    assert {row["rung"] for row in finished} >= {0}
+    assert {row["metric"] for row in rows} == {"accuracy"}
+    assert sentences(rows)[-1].startswith("Budget: ")
+    again = run_study(trials(breadth=[1, 2, 3], seeds=4), tmp_path)
+    assert {row["status"] for row in again} == {"ok"}
+    assert [row for row in again if row in rows] == finished
