@@ -463,7 +463,7 @@ def test_report_writes_one_file_and_says_where(tmp_path, capsys):
 
 
 TRIAL = json.dumps(
-    {"key": 1, "status": "ok", "metric": "accuracy", "split": 0} | compare.Trial("karate").row()
+    {"key": 1, "status": "ok", "metric": "accuracy", "split": 0} | compare.Trial.of("karate").row()
 )
 
 
