@@ -97,7 +97,7 @@ def same_device(name: str, value: Tensor, device: torch.device, owner: str) -> N
         raise ValueError(f"{name}: found device {value.device}, expected {device}, that of {owner}")
 
 
-def one_of(name: str, value: object, choices: Sequence[str]) -> None:
+def one_of(name: str, value: object, choices: Sequence[object]) -> None:
     """`value` is one of a closed vocabulary."""
     if value not in choices:
-        raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(choices)}")
+        raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(map(str, choices))}")

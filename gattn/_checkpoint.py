@@ -52,14 +52,21 @@ def _force_folder_to_disk(folder: Path) -> None:
         os.close(descriptor)
 
 
+_DAMAGE = (
+    *(RuntimeError, EOFError, pickle.UnpicklingError, LookupError, ValueError, TypeError),
+    *(AttributeError, ImportError, ArithmeticError, AssertionError, MemoryError),
+)
+"""What torch's reader raises for files that are none of its own."""
+
+
 def read(path: Path, device: torch.device) -> dict[str, Any]:
     """Return what `write_atomically` wrote; a file that is no checkpoint raises a ValueError."""
     try:
         saved = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except _DAMAGE as error:
         raise ValueError(
-            f"checkpoint: found {path}, which torch cannot read, expected one written by fit "
-            "(delete it to start afresh)"
+            f"checkpoint: found {path}, which torch cannot read, expected a checkpoint of "
+            "training (fit)"
         ) from error
     if not isinstance(saved, dict) or "identity" not in saved or "generators" not in saved:
         raise ValueError(

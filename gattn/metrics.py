@@ -169,7 +169,8 @@ METRICS: dict[str, Metric] = {
 BETTER_MORE = tuple(name for name in METRICS if name not in ("log_loss", "calibration_error"))
 """Metrics by which a task can be judged."""
 
-_OF_TWO = ("roc_auc", "average_precision")
+OF_TWO = ("roc_auc", "average_precision")
+"""Metrics of two classes, both of which have to occur."""
 
 
 def evaluate(logits: Tensor, y: Tensor) -> dict[str, float]:
@@ -182,7 +183,7 @@ def evaluate(logits: Tensor, y: Tensor) -> dict[str, float]:
         y: classes, `[n]`.
     """
     both = logits.size(1) <= 2 and bool((y == 0).any()) and bool((y == 1).any())
-    names = [name for name in METRICS if both or name not in _OF_TWO]
+    names = [name for name in METRICS if both or name not in OF_TWO]
     return {name: METRICS[name](logits, y) for name in names}
 
 

@@ -1,5 +1,6 @@
 """The command line: what it accepts, what it writes, and one line for whatever goes wrong."""
 
+import json
 import os
 import signal
 import subprocess
@@ -461,12 +462,18 @@ def test_report_writes_one_file_and_says_where(tmp_path, capsys):
     assert "<h1>A &lt; B</h1>" in other.read_text(encoding="utf-8")
 
 
+TRIAL = json.dumps(
+    {"key": 1, "status": "ok", "metric": "accuracy", "split": 0} | compare.Trial.of("karate").row()
+)
+
+
 @pytest.mark.parametrize(
     ("rows", "out", "message"),
     [
         (None, None, "error: FOLDER: found no "),
         ("", None, "error: FOLDER: found no row in "),
-        ('{"key": 1, "status": "ok"}', "no/where.html", "error: --out: found "),
+        ('{"key": 1, "status": "ok"}', None, "error: FOLDER: found rows without dataset in "),
+        (TRIAL, "no/where.html", "error: --out: found "),
     ],
 )
 def test_report_refuses_in_one_line(rows, out, message, tmp_path, capsys):

@@ -12,12 +12,14 @@ from gattn.benchmark.gpu_static import report as static_report
 from gattn.benchmark.profile import markdown as profile_table
 from gattn.benchmark.sampling import markdown as sampling_table
 from gattn.benchmark.table import markdown as bench_table
-from gattn.compare import diffusion, read_rows
+from gattn.compare import diffusion, endurance, read_rows
 from gattn.compare.known import page as known_page
 from gattn.compare.known import table as known_table
 from gattn.compare.learned import cases as learned_cases
 from gattn.compare.learned_shown import TABLES as LEARNED
 from gattn.compare.paired import markdown, paired
+from gattn.compare.planted import draws as planted_draws
+from gattn.compare.planted import table as planted_table
 from gattn.compare.published import STUDIES as PUBLISHED
 from gattn.compare.published.command import tables as published_tables
 from gattn.compare.published.table import table as published_table
@@ -225,3 +227,17 @@ def test_ten_masks_of_minesweeper_are_above_the_published():
     rows = read_rows(RESULTS / "published" / "minesweeper" / "trials.jsonl")
     assert [row["split"] for row in rows] == list(range(10))
     assert sum(row["test"] for row in rows) / 10 >= 0.98
+
+
+def test_the_table_of_planted_truth():
+    rows = read_rows(RESULTS / "planted" / "trials.jsonl")
+    page = (RESULTS / "planted.md").read_text()
+    assert planted_table(planted_draws(10, first_seed=20), rows, 3) in page
+    assert len(read_rows(RESULTS / "planted" / "first_draws.jsonl")) == 240
+
+
+def test_the_page_of_endurance():
+    rows = read_rows(RESULTS / "endurance" / "kills.jsonl")
+    page = (RESULTS / "endurance.md").read_text()
+    assert endurance.table(rows) in page
+    assert all(f"- {line}\n" in page for line in endurance.sentences(rows))

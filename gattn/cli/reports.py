@@ -46,6 +46,12 @@ def report(
     rows = read_rows(path)
     if not rows:
         raise UsageError(f"FOLDER: found no row in {path}, expected at least one")
+    wanted = ("dataset", "model", "breadth", "depth", "seed", "split", "options", "metric")
+    lacking = [name for row in rows for name in wanted if name not in row]
+    if lacking:
+        raise UsageError(
+            f"FOLDER: found rows without {lacking[0]} in {path}, expected those of `gattn compare`"
+        )
     target = path.parent / FILE if out is None else out
     if target.is_dir() or not target.parent.is_dir():
         raise UsageError(f"--out: found {target}, expected a file in a folder that is there")

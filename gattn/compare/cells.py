@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -93,8 +94,12 @@ def varying(found: Sequence[Cell]) -> list[str]:
 
 
 def by_dataset(found: Iterable[Cell]) -> list[list[Cell]]:
-    """Return the cells of each dataset, options included: those that compete with one another."""
-    return grouped(found, [name for name in SETTINGS if name not in ("dataset", "options")])
+    """Return the cells of each dataset, options and metric included: those that compete."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in found:
+        name = (cell.settings["dataset"], _frozen(cell.settings["options"]), cell.metric)
+        groups.setdefault(name, []).append(cell)
+    return list(groups.values())
 
 
 def fullest(found: Sequence[Cell]) -> list[Cell]:
@@ -140,10 +145,19 @@ def _cell(name: tuple[Any, ...], group: list[Row]) -> Cell:
     # Rows older than a setting have no column for it.
     settings = {name: group[0].get(name) for name in SETTINGS}
     settings["dataset"] = dataset_title(group[-1])
-    finished = tuple(row for row in group if row["status"] == "ok")
+    finished = tuple(row for row in group if row["status"] == "ok" and _is_whole(row))
     reasons = tuple(row["reason"] for row in group if row["status"] == "failed")
+    reasons += (_TORN,) * sum(row["status"] == "ok" and not _is_whole(row) for row in group)
     cut = sum(row["status"] == "cut" for row in group)
     return Cell(settings, group[0]["metric"], finished, reasons, cut, name)
+
+
+_TORN = "the row has no finite val and test"
+
+
+def _is_whole(row: Row) -> bool:
+    numbers = (row.get(name) for name in ("val", "test"))
+    return all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)
 
 
 def _frozen(value: Any) -> Any:

@@ -50,7 +50,7 @@ _STACK: Mapping[str, Any] = {
     "dropout": 0.5,
     "norm": "layer",
     "residual": True,
-    "pre_linear": False,
+    "pre_linear": None,
     "epochs": 1000,
     "lr": 0.001,
     "weight_decay": 5e-5,

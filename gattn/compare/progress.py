@@ -118,7 +118,7 @@ class Board(Watcher):
 
     def best(self) -> str:
         """Return the setting with the highest mean validation metric of those finished here."""
-        results = {trial: statistics.fmean(values) for trial, values in self.results.items()}
+        results = {trial: statistics.fmean(values) for trial, values in self.results.copy().items()}
         if not results:
             return ""
         trial = max(results, key=lambda trial: results[trial])

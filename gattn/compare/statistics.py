@@ -110,12 +110,23 @@ def paired_test(first: Sequence[float], second: Sequence[float]) -> Paired:
         raise ValueError(f"runs: found {counts}, expected as many, two or more")
     mean, std, low, high = interval([a - b for a, b in zip(first, second, strict=True)])
     runs, error = len(first), std / math.sqrt(len(first))
-    if std == 0:
-        effect = math.copysign(math.inf, mean) if mean else 0.0
-        return Paired(runs, mean, error, low, high, float(mean == 0), effect, effect, effect)
+    if std <= _ROUNDING:
+        return _alike(runs, mean)
     p_value = float(stats.ttest_rel(first, second).pvalue)
     bounds = _effect_bounds(mean / std, runs)
     return Paired(runs, mean, error, low, high, p_value, mean / std, *bounds)
+
+
+_ROUNDING = 1e-12
+"""Differences of fractions that vary by less are the same number, up to rounding."""
+
+
+def _alike(runs: int, mean: float) -> Paired:
+    """All runs differ by the same: t knows no spread, so the p value is that of the signs."""
+    same = abs(mean) <= _ROUNDING
+    p_value = 1.0 if same else 2.0 ** (1 - runs)
+    effect = 0.0 if same else math.copysign(math.inf, mean)
+    return Paired(runs, mean, 0.0, mean, mean, p_value, effect, effect, effect)
 
 
 def _effect_bounds(effect: float, runs: int) -> tuple[float, float]:

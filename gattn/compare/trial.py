@@ -35,12 +35,16 @@ from gattn.train import Epoch, Settings, TensorBoard
 _OF_MODEL: dict[str, tuple[Any, ...]] = {
     "readout": READOUTS,
     "norm": NORMS,
-    **dict.fromkeys(("residual", "pre_linear"), (False, True)),
+    "residual": (False, True),
+    "pre_linear": (None, False, True),
 }
 """Settings of some models only, with what they may be."""
 _OF_ROUNDS = ("restart", "attention_dropout", "feature_dropout")
 _OF_TRAINING = tuple(field.name for field in fields(Settings))[5:]
 """Settings of training that the first rows had not: None stands for what `Settings` has."""
+_DECIMALS = ("dropout", "lr", "weight_decay", "clip", "lr_factor", "label_smoothing")
+_DECIMALS += ("hide", "fill")
+"""Written as decimals whatever they are given as, so that equal trials have one key."""
 _FIRST = frozenset(
     (
         *("dataset", "model", "breadth", "depth", "options", "score", "normalizer", "layers"),
@@ -171,8 +175,9 @@ class Trial:
         object.__setattr__(self, "options", tuple(sorted(self.options)))
         object.__setattr__(self, "breadth", breadth_of(self.breadth))
         self._check_breadth()
-        for name in ("dropout", "lr", "weight_decay"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in _DECIMALS:
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, check.number(name, value, "a number"))
         for name in _OF_ROUNDS:
             self._check_share(name)
         for name in _OF_TRAINING:

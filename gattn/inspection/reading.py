@@ -12,7 +12,8 @@ from gattn.inspection.capture import Call, calls, evaluating, map_of, num_weight
 from gattn.neighborhood import Sparse
 
 _GATES = ("lin_gate", "lin_beta")
-_MOST = 200_000_000
+_MOST = 10_000_000
+"""Weights of one layer: reading more would take longer, and more memory, than training did."""
 
 
 def radii(model: nn.Module) -> dict[str, Tensor]:

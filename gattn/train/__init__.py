@@ -4,7 +4,7 @@ The loop knows no layer: it calls `model(task.x, structure)`, whatever the struc
 edge_index, a Neighborhood), and expects logits `[N, K]`. It minimises the cross entropy of the
 training nodes, plus what the modules of the model charge: `penalty()` of each that has one, such as
 a learned span. It reports the test metrics of the best epoch by validation (`Settings.monitor`); of
-equal epochs the earliest counts.
+equal epochs the earliest counts (the latest, with `monitor="both"`).
 """
 
 from gattn.train.batches import BatchStructure as BatchStructure

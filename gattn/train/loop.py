@@ -14,7 +14,7 @@ from torch import nn
 
 from gattn import _check as check
 from gattn._memory import PeakMemory
-from gattn.metrics import BETTER_MORE
+from gattn.metrics import BETTER_MORE, OF_TWO
 from gattn.train.logger import Logger, Silent
 from gattn.train.records import Epoch, FitResult
 from gattn.train.run import Run
@@ -119,6 +119,12 @@ def check_inputs(model: nn.Module, task: Task, split: int) -> None:
     for name, mask in zip(("train_mask", "val_mask", "test_mask"), task.split(split), strict=True):
         if not bool(mask.any()):
             raise ValueError(f"{name}: found no nodes in split {split}, expected at least one")
+        if name != "train_mask" and task.metric in OF_TWO and len(task.y[mask].unique()) != 2:
+            classes = task.y[mask].unique().tolist()
+            raise ValueError(
+                f"{name}: found the classes {classes} in split {split}, expected two for "
+                f"the metric {task.metric}"
+            )
     device = next((p.device for p in model.parameters()), x.device)
     if device != x.device:
         raise ValueError(

@@ -4,8 +4,9 @@ import statistics
 
 import pytest
 
-from gattn.compare import cells
+from gattn.compare import Trial, cells
 from gattn.compare.cells import best_of, by_dataset, described, fullest
+from tests.compare.conftest import row_of
 
 
 def test_a_cell_is_all_seeds_of_one_setting(study):
@@ -53,3 +54,19 @@ def test_settings_in_words(study):
     cell = cells(study)[0]
     assert described(cell, ["breadth", "depth"]) == "breadth 1, depth 1"
     assert described(cell, []) == "the only setting"
+
+
+def test_cells_of_different_metrics_do_not_compete():
+    rows = [row_of(Trial.of("karate", seed=seed), 0.5 + 0.1 * seed) for seed in (0, 1)]
+    other = [
+        row | {"key": row["key"] + "f", "metric": "macro_f1", "judged_by": "macro_f1"}
+        for row in rows
+    ]
+    assert [len(group) for group in by_dataset(cells([*rows, *other]))] == [1, 1]
+
+
+def test_a_row_without_finite_results_is_no_finished_one():
+    rows = [row_of(Trial.of("karate", seed=seed), 0.5) for seed in (0, 1, 2)]
+    rows[1]["val"], rows[2]["test"] = float("nan"), None
+    (cell,) = cells(rows)
+    assert len(cell.rows) == 1 and cell.reasons == ("the row has no finite val and test",) * 2

@@ -1,5 +1,7 @@
 """Networks of published results: what is dropped, what goes round, what a stack is made of."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -115,6 +117,7 @@ def test_no_linear_layer_before_is_the_usual():
     plain, said = Trial.of("karate", "stack"), Trial.of("karate", "stack", pre_linear=False)
     assert plain == said and plain.pre_linear is None
     assert built(plain).lin_in is None
+    assert replace(plain, seed=3).pre_linear is None  # and it can be made again from what it holds
 
 
 @pytest.mark.parametrize("depth", [2, 4])
@@ -126,6 +129,8 @@ def test_a_stack_has_levels(depth):
 def test_settings_of_other_models_are_refused():
     with pytest.raises(ValueError, match="readout: found 'gate' for the model gat"):
         Trial.of("karate", "gat", readout="gate")
+    with pytest.raises(ValueError, match="residual: found 3, expected one of False, True"):
+        Trial.of("karate", "stack", residual=3)
     with pytest.raises(ValueError, match="norm: found 'group'"):
         Trial.of("karate", "stack", norm="group")
     with pytest.raises(ValueError, match="hidden: found 9, expected a multiple of 2"):

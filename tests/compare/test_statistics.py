@@ -61,7 +61,7 @@ def test_results_that_never_differ():
     same = paired_test([0.5, 0.6], [0.5, 0.6])
     assert (same.difference, same.p_value, same.effect, same.hidden) == (0, 1, 0, 0)
     shifted = paired_test([1, 2], [0, 1])
-    assert (shifted.p_value, shifted.effect) == (0, math.inf)
+    assert (shifted.p_value, shifted.effect) == (0.5, math.inf)
 
 
 def test_unequal_runs_are_refused():
@@ -176,3 +176,10 @@ def test_nothing_finished_is_nothing_compared(study):
 )
 def test_p_values_as_one_writes_them(value, text):
     assert p_text(value) == text
+
+
+def test_differences_that_do_not_vary_are_judged_by_their_signs():
+    for first, second in (([0.7, 0.8, 0.9], [0.6, 0.7, 0.8]), ([0.81, 0.82], [0.80, 0.81])):
+        found = paired_test(first, second)
+        assert found.p_value == 2.0 ** (1 - len(first)) and found.effect == math.inf
+    assert paired_test([0.7, 0.8], [0.7, 0.8]).p_value == 1.0

@@ -81,10 +81,15 @@ def test_every_setting_is_in_the_key():
     )
     of_others = ("restart", "attention_dropout", "feature_dropout", "lr_factor", "lr_every")
     of_others += ("num_neighbors", "dataset_sha256", "region", "halo", "steps", "fill")
+    of_others += ("readout", "norm", "residual", "pre_linear")
     for field in fields(Trial):
         if field.name not in ("model", "dataset_sha256", *of_others):
             changed = replace(TRIAL, **{field.name: getattr(other, field.name)})
             assert changed.key() != TRIAL.key(), field.name
+    stack, rounds = Trial.of("karate", "stack"), Trial.of("karate", "decoupled")
+    for one in ({"norm": "none"}, {"residual": False}, {"pre_linear": True}):
+        assert replace(stack, **one).key() != stack.key()
+    assert replace(rounds, readout="last").key() != rounds.key()
     in_steps = replace(TRIAL, scheduler="step")
     assert replace(in_steps, lr_factor=0.2).key() != in_steps.key()
     assert replace(in_steps, lr_every=2).key() != in_steps.key()
@@ -338,3 +343,8 @@ def test_another_metric_judges():
     row = run_trial(replace(TRIAL, judged_by="macro_f1"), load("karate"))
     assert row["metric"] == "macro_f1"
     assert row["test"] == row["test_macro_f1"]
+
+
+def test_equal_trials_have_one_key_however_numbers_are_given():
+    whole, decimal = (Trial.of("cora", clip=value, lr=1) for value in (1, 1.0))
+    assert whole == decimal and whole.key() == decimal.key()

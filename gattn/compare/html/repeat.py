@@ -112,8 +112,14 @@ def _own(row: Row) -> list[str]:
         value = row.get(name)
         if name in _SEVERAL or name == "options" or value is None or value == usual.get(name):
             continue
-        words += [f"--{name.replace('_', '-')}", str(value)]
+        several = value if isinstance(value, (list, tuple)) else [value]
+        option = _OPTIONS.get(name, name.replace("_", "-"))
+        words += [f"--{option}", *map(str, several)]
     return words
+
+
+_OPTIONS = {"judged_by": "metric", "scheduler": "lr-scheduler"}
+"""Settings whose option has another name."""
 
 
 def _dataset_options(text: str) -> list[str]:

@@ -90,8 +90,13 @@ def groups(found: Sequence[Shown]) -> list[list[Shown]]:
 
 
 def by_dataset(found: Sequence[Shown]) -> list[list[Shown]]:
-    """Return the cells of each dataset, options included: those that compete."""
-    return _grouped(found, [name for name in SETTINGS if name not in _DATA])
+    """Return the cells of each dataset, options and metric included: those that compete."""
+    of_data = _grouped(found, [name for name in SETTINGS if name not in _DATA])
+    return [
+        [each for each in group if each.cell.metric == metric]
+        for group in of_data
+        for metric in dict.fromkeys(each.cell.metric for each in group)
+    ]
 
 
 def group_name(group: Sequence[Shown], found: Sequence[Shown]) -> str:

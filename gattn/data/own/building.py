@@ -15,7 +15,7 @@ from gattn.data.own.graph import Masks, OwnGraph, listed, refused
 from gattn.data.own.labels import classes
 from gattn.data.own.splits import checked, drawn
 from gattn.data.task import Task
-from gattn.metrics import METRICS
+from gattn.metrics import BETTER_MORE
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class OwnOptions:
             _check_text(name, getattr(self, name))
         for name in ("undirected", "normalize_features", "standardize_features"):
             _check_truth(name, getattr(self, name), name == "undirected")
-        check.one_of("metric", self.metric, tuple(METRICS))
+        check.one_of("metric", self.metric, BETTER_MORE)
         if self.normalize_features and self.standardize_features:
             raise ValueError("standardize_features: found True beside normalize_features")
         train, val = self.shares
