@@ -1,6 +1,7 @@
 """Trials side by side: in this process, in others of this machine, or on a cluster.
 
-Processes and Dask are used through joblib, Ray by its own tasks.
+Processes are used through joblib, clusters by their own clients: joblib's backend for Dask waits
+for ever where a worker dies, and its backend for Ray gives no row before the last trial ends.
 
 A worker loads the dataset itself, keeps it for its next trial, trains and returns the row; only the
 process that was called writes. Within one process trials run one after another, since they share
@@ -20,8 +21,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import astuple, dataclass
+from functools import partial
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -140,20 +143,27 @@ class _Parallel:
     def rows(self, trials: Iterable[Trial], beats: _Beats) -> Iterator[Row]:
         left = {trial.key(): trial for trial in trials}
         beats.trials = dict(left)
-        with _BACKEND[self.crew.backend](self.crew) as pool:
-            while left:
-                sent: dict[str, Trial] = {}
+        while left:
+            sent: dict[str, Trial] = {}
+            with self._pool() as pool:
                 try:
                     for row in self._side_by_side(left, sent, beats, pool):
                         sent.pop(row["key"], None)
                         yield row
+                    return
                 except pool.deaths as error:
-                    suspects = beats.begun(sent) or sent
-                    if not suspects:
-                        raise
-                    left = {key: sent[key] for key in sent if key not in suspects} | left
-                    for trial in list(suspects.values()):
-                        yield self._apart(trial, beats, pool, error)
+                    died = error
+            suspects = beats.begun(sent) or sent
+            if not suspects:
+                raise died
+            left = {key: sent[key] for key in sent if key not in suspects} | left
+            for trial in suspects.values():
+                with self._pool() as pool:
+                    yield self._apart(trial, beats, pool)
+
+    def _pool(self) -> AbstractContextManager[_Pool]:
+        """A new pool: the death of a worker may have taken others with it."""
+        return _BACKEND[self.crew.backend](self.crew)
 
     def _side_by_side(
         self, left: dict[str, Trial], sent: dict[str, Trial], beats: _Beats, pool: _Pool
@@ -170,15 +180,14 @@ class _Parallel:
 
         yield from pool.outcomes(orders(), pool.jobs)
 
-    def _apart(self, trial: Trial, beats: _Beats, pool: _Pool, error: Any) -> Row:
+    def _apart(self, trial: Trial, beats: _Beats, pool: _Pool) -> Row:
         beats.forget(trial)
         try:  # with one job, joblib would run it here
             return next(pool.outcomes(iter([self._order(trial, beats)]), 2))
-        except pool.deaths as again:
-            error = again
-        killed = "SIGKILL" in str(error)
+        except pool.deaths as error:
+            killed, why = "SIGKILL" in str(error), _short(error)
         reason = "its process was killed, as by a system that runs out of memory"
-        reason = reason if killed else f"its process died ({_short(error)})"
+        reason = reason if killed else f"its process died ({why})"
         metric = self.bench.task(trial).metric
         return failed_row(trial, reason, "memory" if killed else "error", metric, self.crew.device)
 
@@ -229,44 +238,62 @@ def _loky(crew: Crew) -> Iterator[_Pool]:
 
 @contextmanager
 def _dask(crew: Crew) -> Iterator[_Pool]:
-    from joblib import parallel_config
-
     distributed = _needed("distributed", "dask")
     here = {"n_workers": crew.at_once(), "threads_per_worker": 1, "dashboard_address": None}
-    client = distributed.Client(crew.scheduler, **({} if crew.scheduler else here))
-    with client, parallel_config(backend="dask"):
-        yield _Pool(crew.jobs, (distributed.KilledWorker,), _by_joblib)
+    # A worker that dies is our affair, and not to be repeated at the cost of others.
+    once = import_module("dask").config.set({"distributed.scheduler.allowed-failures": 0})
+    with once, distributed.Client(crew.scheduler, **({} if crew.scheduler else here)) as client:
+        client.wait_for_workers(1)
+        places = sum(client.ncores().values()) if crew.jobs == -1 else crew.jobs
+
+        def first(running: list[Any]) -> Any:
+            done, _ = distributed.wait(running, return_when="FIRST_COMPLETED")
+            return next(future for future in running if future in done)
+
+        submit = partial(client.submit, serve, pure=False)
+        outcomes = partial(_in_flight, submit, first, lambda future: future.result())
+        yield _Pool(places, (distributed.KilledWorker,), outcomes)
 
 
 @contextmanager
 def _ray(crew: Crew) -> Iterator[_Pool]:
-    """Ray's tasks themselves: its backend for joblib gives no row before the last trial ends."""
     ray = _needed("ray", "ray")
     here = {} if crew.scheduler else {"num_cpus": crew.at_once(), "include_dashboard": False}
     ray.init(address=crew.scheduler or "local", log_to_driver=False, **here)
     places = int(ray.cluster_resources().get("CPU", 1)) if crew.jobs == -1 else crew.jobs
     remote: Any = ray.remote(max_retries=0)(serve)
 
-    def outcomes(orders: Iterator[_Order], jobs: int) -> Iterator[Row]:
-        running = [remote.remote(order) for order in islice(orders, jobs)]
-        while running:
-            (done, *_), running = ray.wait(running, num_returns=1)
-            row = ray.get(done)
-            running += [remote.remote(order) for order in islice(orders, 1)]
-            yield row
+    def first(running: list[Any]) -> Any:
+        return ray.wait(running, num_returns=1)[0][0]
 
     try:
+        outcomes = partial(_in_flight, remote.remote, first, ray.get)
         yield _Pool(places, (ray.exceptions.RayError,), outcomes)
     finally:
         ray.shutdown()
+
+
+def _in_flight(
+    submit: Callable[[_Order], Any],
+    first: Callable[[list[Any]], Any],
+    result: Callable[[Any], Row],
+    orders: Iterator[_Order],
+    jobs: int,
+) -> Iterator[Row]:
+    """As many orders as there are jobs on their way at once; `first` waits for one to be done."""
+    running = [submit(order) for order in islice(orders, jobs)]
+    while running:
+        done = first(running)
+        running = [future for future in running if future is not done]
+        row = result(done)
+        running += [submit(order) for order in islice(orders, 1)]
+        yield row
 
 
 _BACKEND: dict[str, Callable[[Crew], Any]] = {"loky": _loky, "dask": _dask, "ray": _ray}
 
 
 def _needed(module: str, extra: str) -> Any:
-    from importlib import import_module
-
     try:
         return import_module(module)
     except ImportError:
