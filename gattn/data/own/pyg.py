@@ -60,7 +60,10 @@ def _allowed() -> list[Any]:
 
 
 def _loaded(path: Path) -> Any:
-    with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
+    # The context takes away at its end what it was given, also what PyG itself had allowed.
+    allowed = torch.serialization.get_safe_globals()
+    more = [each for each in _allowed() if each not in allowed]
+    with torch.serialization.safe_globals(more), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
