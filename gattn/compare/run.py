@@ -125,7 +125,9 @@ class _Study:
 
     def run_batch(self, rung: int | None, batch: list[Trial]) -> None:
         by_key = {trial.key(): trial for trial in batch}
-        for row in run_trials(batch, self.crew, self.watcher, self.bench, self.allowed):
+        path = self.path
+        beats = None if path is None else path.with_name(f".{path.stem}.running")
+        for row in run_trials(batch, self.crew, self.watcher, self.bench, self.allowed, beats):
             row = row if rung is None else {**row, "rung": rung}
             self.keep(row)
             self.watcher.finished(by_key[row["key"]], row)

@@ -1,4 +1,7 @@
-"""Trials side by side: in this process, in others of this machine, or on a cluster, by joblib.
+"""Trials side by side: in this process, in others of this machine, or on a cluster.
+
+Processes are used through joblib, clusters by their own clients: joblib's backend for Dask waits
+for ever where a worker dies, and its backend for Ray gives no row before the last trial ends.
 
 A worker loads the dataset itself, keeps it for its next trial, trains and returns the row; only the
 process that was called writes. Within one process trials run one after another, since they share
@@ -18,10 +21,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import astuple, dataclass
+from functools import partial
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -98,6 +104,7 @@ def run_trials(
     watcher: Watcher,
     bench: Bench,
     allowed: Callable[[Trial], bool] = lambda trial: True,
+    folder: Path | None = None,
 ) -> Iterator[Row]:
     """Yield a row for every trial, as soon as it is finished.
 
@@ -107,6 +114,7 @@ def run_trials(
         watcher: told about what begins, and about epochs.
         bench: of this process.
         allowed: asked for a trial when its turn comes; one that is not is left out.
+        folder: where workers say how far they are; None makes one of its own. It is emptied.
     """
     if crew.alone:
         for trial in trials:
@@ -114,7 +122,9 @@ def run_trials(
                 watcher.began(trial)
                 yield _here(trial, crew, watcher, bench)
     else:
-        yield from _Parallel(crew, watcher, bench, allowed).rows(trials)
+        pool = _Parallel(crew, watcher, bench, allowed)
+        with _beats(folder, watcher) as beats:
+            yield from pool.rows(trials, beats)
 
 
 def _here(trial: Trial, crew: Crew, watcher: Watcher, bench: Bench) -> Row:
@@ -130,25 +140,33 @@ class _Parallel:
     ) -> None:
         self.crew, self.watcher, self.bench, self.allowed = crew, watcher, bench, allowed
 
-    def rows(self, trials: Iterable[Trial]) -> Iterator[Row]:
+    def rows(self, trials: Iterable[Trial], beats: _Beats) -> Iterator[Row]:
         left = {trial.key(): trial for trial in trials}
-        with _pool(self.crew) as (jobs, deaths), _beats(left, self.watcher) as beats:
-            while left:
-                sent: dict[str, Trial] = {}
+        beats.trials = dict(left)
+        while left:
+            sent: dict[str, Trial] = {}
+            with self._pool() as pool:
                 try:
-                    for row in self._side_by_side(left, sent, beats, jobs):
+                    for row in self._side_by_side(left, sent, beats, pool):
                         sent.pop(row["key"], None)
                         yield row
-                except deaths as error:
-                    suspects = beats.begun(sent) or sent
-                    if not suspects:
-                        raise
-                    left = {key: sent[key] for key in sent if key not in suspects} | left
-                    for trial in list(suspects.values()):
-                        yield self._apart(trial, beats, deaths, error)
+                    return
+                except pool.deaths as error:
+                    died = error
+            suspects = beats.begun(sent) or sent
+            if not suspects:
+                raise died
+            left = {key: sent[key] for key in sent if key not in suspects} | left
+            for trial in suspects.values():
+                with self._pool() as pool:
+                    yield self._apart(trial, beats, pool)
+
+    def _pool(self) -> AbstractContextManager[_Pool]:
+        """A new pool: the death of a worker may have taken others with it."""
+        return _BACKEND[self.crew.backend](self.crew)
 
     def _side_by_side(
-        self, left: dict[str, Trial], sent: dict[str, Trial], beats: _Beats, jobs: int
+        self, left: dict[str, Trial], sent: dict[str, Trial], beats: _Beats, pool: _Pool
     ) -> Iterator[Row]:
         """Rows as they come; what is handed out moves from `left` to `sent`."""
 
@@ -160,19 +178,16 @@ class _Parallel:
                     sent[key] = trial
                     yield self._order(trial, beats)
 
-        yield from _outcomes(orders(), jobs)
+        yield from pool.outcomes(orders(), pool.jobs)
 
-    def _apart(
-        self, trial: Trial, beats: _Beats, deaths: tuple[type[BaseException], ...], error: Any
-    ) -> Row:
+    def _apart(self, trial: Trial, beats: _Beats, pool: _Pool) -> Row:
         beats.forget(trial)
-        try:
-            return next(_outcomes(iter([self._order(trial, beats)]), 2))
-        except deaths as again:
-            error = again
-        killed = "SIGKILL" in str(error)
+        try:  # with one job, joblib would run it here
+            return next(pool.outcomes(iter([self._order(trial, beats)]), 2))
+        except pool.deaths as error:
+            killed, why = "SIGKILL" in str(error), _short(error)
         reason = "its process was killed, as by a system that runs out of memory"
-        reason = reason if killed else f"its process died ({_short(error)})"
+        reason = reason if killed else f"its process died ({why})"
         metric = self.bench.task(trial).metric
         return failed_row(trial, reason, "memory" if killed else "error", metric, self.crew.device)
 
@@ -190,7 +205,19 @@ def _short(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
-def _outcomes(orders: Iterator[_Order], jobs: int) -> Iterator[Row]:
+class _Pool(NamedTuple):
+    """A backend in use.
+
+    `outcomes` takes orders one by one, whenever a place is free, and yields rows as they come;
+    `deaths` are what it raises when a worker dies.
+    """
+
+    jobs: int
+    deaths: tuple[type[BaseException], ...]
+    outcomes: Callable[[Iterator[_Order], int], Iterator[Row]]
+
+
+def _by_joblib(orders: Iterator[_Order], jobs: int) -> Iterator[Row]:
     from joblib import Parallel, delayed
 
     options: Any = {"batch_size": 1, "pre_dispatch": "n_jobs"}  # joblib annotates them too closely
@@ -200,57 +227,73 @@ def _outcomes(orders: Iterator[_Order], jobs: int) -> Iterator[Row]:
 
 
 @contextmanager
-def _pool(crew: Crew) -> Iterator[tuple[int, tuple[type[BaseException], ...]]]:
-    """The backend of joblib while it is in use: how many jobs, and what the death of one raises."""
-    from joblib import parallel_config
-
-    with (
-        _BACKEND[crew.backend](crew) as (jobs, deaths),
-        parallel_config(backend=crew.backend, n_jobs=jobs),
-    ):
-        yield jobs, deaths
-
-
-@contextmanager
-def _loky(crew: Crew) -> Iterator[tuple[int, tuple[type[BaseException], ...]]]:
+def _loky(crew: Crew) -> Iterator[_Pool]:
     from concurrent.futures.process import BrokenProcessPool
 
-    yield crew.at_once(), (BrokenProcessPool,)
+    from joblib import parallel_config
+
+    with parallel_config(backend="loky"):
+        yield _Pool(crew.at_once(), (BrokenProcessPool,), _by_joblib)
 
 
 @contextmanager
-def _dask(crew: Crew) -> Iterator[tuple[int, tuple[type[BaseException], ...]]]:
+def _dask(crew: Crew) -> Iterator[_Pool]:
     distributed = _needed("distributed", "dask")
-    if crew.scheduler is not None:
-        client = distributed.Client(crew.scheduler)
-    else:
-        client = distributed.Client(
-            n_workers=crew.at_once(), threads_per_worker=1, dashboard_address=None
-        )
-    with client:
-        yield crew.jobs, (distributed.KilledWorker,)
+    here = {"n_workers": crew.at_once(), "threads_per_worker": 1, "dashboard_address": None}
+    # A worker that dies is our affair, and not to be repeated at the cost of others.
+    once = import_module("dask").config.set({"distributed.scheduler.allowed-failures": 0})
+    with once, distributed.Client(crew.scheduler, **({} if crew.scheduler else here)) as client:
+        client.wait_for_workers(1)
+        places = sum(client.ncores().values()) if crew.jobs == -1 else crew.jobs
+
+        def first(running: list[Any]) -> Any:
+            done, _ = distributed.wait(running, return_when="FIRST_COMPLETED")
+            return next(future for future in running if future in done)
+
+        submit = partial(client.submit, serve, pure=False)
+        outcomes = partial(_in_flight, submit, first, lambda future: future.result())
+        yield _Pool(places, (distributed.KilledWorker,), outcomes)
 
 
 @contextmanager
-def _ray(crew: Crew) -> Iterator[tuple[int, tuple[type[BaseException], ...]]]:
+def _ray(crew: Crew) -> Iterator[_Pool]:
     ray = _needed("ray", "ray")
-    from ray.util.joblib import register_ray  # pyright: ignore[reportMissingImports]
+    here = {} if crew.scheduler else {"num_cpus": crew.at_once(), "include_dashboard": False}
+    ray.init(address=crew.scheduler or "local", log_to_driver=False, **here)
+    places = int(ray.cluster_resources().get("CPU", 1)) if crew.jobs == -1 else crew.jobs
+    remote: Any = ray.remote(max_retries=0)(serve)
 
-    options = {} if crew.scheduler else {"num_cpus": crew.at_once()}
-    ray.init(address=crew.scheduler, log_to_driver=False, **options)
-    register_ray()
+    def first(running: list[Any]) -> Any:
+        return ray.wait(running, num_returns=1)[0][0]
+
     try:
-        yield crew.at_once(), (ray.exceptions.RayError,)
+        outcomes = partial(_in_flight, remote.remote, first, ray.get)
+        yield _Pool(places, (ray.exceptions.RayError,), outcomes)
     finally:
         ray.shutdown()
+
+
+def _in_flight(
+    submit: Callable[[_Order], Any],
+    first: Callable[[list[Any]], Any],
+    result: Callable[[Any], Row],
+    orders: Iterator[_Order],
+    jobs: int,
+) -> Iterator[Row]:
+    """As many orders as there are jobs on their way at once; `first` waits for one to be done."""
+    running = [submit(order) for order in islice(orders, jobs)]
+    while running:
+        done = first(running)
+        running = [future for future in running if future is not done]
+        row = result(done)
+        running += [submit(order) for order in islice(orders, 1)]
+        yield row
 
 
 _BACKEND: dict[str, Callable[[Crew], Any]] = {"loky": _loky, "dask": _dask, "ray": _ray}
 
 
 def _needed(module: str, extra: str) -> Any:
-    from importlib import import_module
-
     try:
         return import_module(module)
     except ImportError:
@@ -308,15 +351,16 @@ class _Beat:
             self.write(json.dumps(astuple(epoch)))
 
     def write(self, text: str) -> None:
-        if self.path.parent.is_dir():
+        with suppress(OSError):  # a machine of a cluster need not have the folder
             self.path.write_text(text)
 
 
 class _Beats:
     """Reads what workers write, and tells the watcher."""
 
-    def __init__(self, folder: Path, trials: dict[str, Trial], watcher: Watcher) -> None:
-        self.folder, self.trials, self.watcher = folder, trials, watcher
+    def __init__(self, folder: Path, watcher: Watcher) -> None:
+        self.folder, self.watcher = folder, watcher
+        self.trials: dict[str, Trial] = {}
         self.seen: dict[str, str | None] = {}
         self.stop = threading.Event()
 
@@ -353,9 +397,12 @@ def _text(file: Path) -> str:
 
 
 @contextmanager
-def _beats(trials: dict[str, Trial], watcher: Watcher) -> Iterator[_Beats]:
-    folder = Path(tempfile.mkdtemp(prefix="gattn-"))
-    beats = _Beats(folder, dict(trials), watcher)
+def _beats(folder: Path | None, watcher: Watcher) -> Iterator[_Beats]:
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="gattn-"))
+    shutil.rmtree(folder, ignore_errors=True)  # of a study that was killed
+    folder.mkdir(parents=True)
+    beats = _Beats(folder.absolute(), watcher)
     thread = threading.Thread(target=beats.watch, daemon=True)
     thread.start()
     try:

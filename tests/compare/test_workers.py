@@ -121,7 +121,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("importlib.import_module", missing)
+    monkeypatch.setattr(module, "import_module", missing)
     with pytest.raises(ValueError, match=r"without the package distributed.*gattn\[dask\]"):
         run_study(trials(), None, backend="dask", jobs=2)
     with pytest.raises(ValueError, match=r"found 'ray' without the package ray"):
@@ -130,12 +130,16 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # dask and its parts have some of their own
-def test_a_cluster_of_dask_gives_the_same_rows(tmp_path, alone):
+def test_a_cluster_of_dask_gives_the_same_rows(tmp_path, alone, monkeypatch):
     from distributed import Client, LocalCluster
 
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with LocalCluster(**options) as cluster, Client(cluster):
         how = {"backend": "dask", "scheduler": cluster.scheduler_address, "jobs": -1}
         rows = run_study(trials(), tmp_path, threads=1, **how)
-    assert results(rows) == results(alone)
-    assert len(read_rows(tmp_path / FILE)) == 4
+        assert results(rows) == results(alone)
+        assert len(read_rows(tmp_path / FILE)) == 4
+        monkeypatch.setattr(module, "serve", Dies("exit"))
+        rows = run_study(trials(), None, threads=1, **how)
+    assert [row["status"] for row in rows] == ["ok", "failed", "ok", "ok"]
+    assert (rows[1]["cause"], results(rows[2:])) == ("error", results(alone[2:]))
