@@ -46,9 +46,9 @@ class Plan:
     """
 
     kills: int = 20
-    seeds: int = 30
+    seeds: int = 150
     epochs: int = 30
-    within: float = 4.0
+    within: float = 15.0
     seed: int = 0
     crowded: int = 5
 

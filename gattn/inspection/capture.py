@@ -12,7 +12,7 @@ A hook keeps what each was called with; the weights are computed afterwards, a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
@@ -89,10 +89,29 @@ def calls(model: nn.Module, x: Any, structure: Any) -> list[Call]:
 
         return keep
 
-    layers = attention_layers(model)
+    listen_to(attention_layers(model), listen, model, x, structure)
+    return found
+
+
+def listen_to(
+    modules: Mapping[str, nn.Module],
+    listen: Callable[[str], Callable[..., None]],
+    model: nn.Module,
+    x: Any,
+    structure: Any,
+) -> None:
+    """Call a model once, in evaluation mode and without gradients, with ears in its modules.
+
+    Args:
+        modules: of the model, by name.
+        listen: returns what is called with a module, its arguments and its output.
+        model: called as `model(x, structure)`.
+        x: features.
+        structure: what else it takes.
+    """
     handles = [
-        layer.register_forward_hook(listen(name), with_kwargs=True)
-        for name, layer in layers.items()
+        module.register_forward_hook(listen(name), with_kwargs=True)
+        for name, module in modules.items()
     ]
     try:
         with evaluating(model), torch.no_grad():
@@ -100,7 +119,6 @@ def calls(model: nn.Module, x: Any, structure: Any) -> list[Call]:
     finally:
         for handle in handles:
             handle.remove()
-    return found
 
 
 def attention_layers(model: nn.Module) -> dict[str, nn.Module]:

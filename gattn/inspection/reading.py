@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gattn.inspection.capture import Call, calls, evaluating, map_of, num_weights
+from gattn.inspection.capture import Call, calls, evaluating, listen_to, map_of, num_weights
 from gattn.neighborhood import Sparse
 
 _GATES = ("lin_gate", "lin_beta")
@@ -41,21 +41,13 @@ def gates(model: nn.Module, x: Any, structure: Any) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
 
     def listen(name: str) -> Callable[..., None]:
-        def keep(module: nn.Module, args: Any, output: Tensor) -> None:
+        def keep(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
             found[name] = output.sigmoid()
 
         return keep
 
-    handles = [
-        gate.register_forward_hook(listen(name))  # what comes out before the sigmoid
-        for name, gate in _named(model, lambda name, _: name.rpartition(".")[2] in _GATES)
-    ]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(x, structure)
-    finally:
-        for handle in handles:
-            handle.remove()
+    parts = dict(_named(model, lambda name, _: name.rpartition(".")[2] in _GATES))
+    listen_to(parts, listen, model, x, structure)  # what comes out before the sigmoid
     return found
 
 

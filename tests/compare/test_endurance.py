@@ -50,7 +50,7 @@ def test_a_loss_would_be_counted(tmp_path, monkeypatch):
 
 def test_moments_are_always_the_same():
     assert Plan().moments() == Plan().moments() and len(set(Plan().moments())) == 20
-    assert all(0 <= moment <= 4 for moment in Plan().moments())
+    assert all(0 <= moment <= Plan().within for moment in Plan().moments())
 
 
 def test_the_page_says_what_the_rows_say():
